@@ -1,0 +1,1 @@
+//! The HTTP API: routes, authentication, errors as problem documents, OpenAPI.

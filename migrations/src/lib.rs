@@ -1,0 +1,1 @@
+//! The database schema: Arbion's tables, and the paper venue's.

@@ -1,0 +1,1 @@
+//! Ticks by the clock: sweep, expire, reconcile, re-drive; one leader at a time.

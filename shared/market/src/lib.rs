@@ -1,0 +1,1 @@
+//! The market-data port, its providers, and the quote cache.

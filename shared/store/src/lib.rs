@@ -1,0 +1,1 @@
+//! The only place that knows SQL on Arbion's own tables.

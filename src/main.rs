@@ -1,0 +1,2 @@
+//! Arbion in one process.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Job handlers: submit, cancel, replace, reconcile, sweep, feed the paper venue.
