@@ -1,0 +1,1 @@
+//! The configuration is tested over lookups; no test reads or changes the process environment.

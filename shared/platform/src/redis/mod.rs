@@ -1,0 +1,242 @@
+//! Redis, through the `fred` client, as something that may be away at any time.
+//!
+//! Invariants:
+//!
+//! 1. No caller waits for a connection: it is made in the background, again and again with growing pauses.
+//! 2. No command takes longer than [`COMMAND_TIMEOUT`]; `fred` by itself would wait for ever (down or hung).
+//! 3. After a time-out [`RedisHandle::is_up`] says no for [`BREAKER_PAUSE`], so that callers fall back at once
+//!    in place of waiting each for itself; then one call at a time tries again.
+//! 4. A command that timed out may still run later: scripts must tolerate that.
+
+mod breaker;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fred::clients::Client;
+use fred::error::{Error as FredError, ErrorKind};
+use fred::interfaces::ClientLike as _;
+use fred::types::Builder;
+use fred::types::RespVersion;
+use fred::types::config::{Config as FredConfig, ReconnectPolicy, UnresponsiveConfig};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::secret_url::SecretUrl;
+pub use breaker::Breaker;
+
+/// The database numbers of the one Redis server.
+pub mod databases {
+    /// Queue signals and wake-ups.
+    pub const QUEUE: u8 = 0;
+    /// The application cache.
+    pub const CACHE: u8 = 1;
+    /// Rate limits.
+    pub const RATE_LIMITS: u8 = 2;
+}
+
+/// How long one command may take.
+pub const COMMAND_TIMEOUT: Duration = Duration::from_millis(250);
+/// How long one [`RedisHandle::call`] may take, which may be several commands.
+pub const CALL_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long Redis counts as down after a time-out.
+pub const BREAKER_PAUSE: Duration = Duration::from_secs(1);
+const CONNECTION_TIMEOUT: Duration = Duration::from_millis(500);
+const UNRESPONSIVE_TIMEOUT: Duration = Duration::from_secs(2);
+const UNRESPONSIVE_CHECK: Duration = Duration::from_millis(500);
+const RECONNECT_MS_MIN: u32 = 50;
+const RECONNECT_MS_MAX: u32 = 1_000;
+/// Pause before a client that gave up (a refused password, for instance) is started anew.
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
+
+/// The URL is not one of a Redis server.
+#[derive(Debug, thiserror::Error)]
+#[error("{url} is not the URL of a Redis server")]
+pub struct RedisUrlError {
+    /// The URL; its password is not shown.
+    pub url: SecretUrl,
+    /// What the client says about it.
+    #[source]
+    pub source: FredError,
+}
+
+/// A call did not give an answer.
+#[derive(Debug, thiserror::Error)]
+pub enum RedisError {
+    /// Not connected, or just timed out: nothing was sent.
+    #[error("Redis is down")]
+    Down,
+    /// The time was over; the command may still run later.
+    #[error("Redis did not answer in time")]
+    TimedOut,
+    /// Redis or the client refused the command.
+    #[error("a Redis command failed")]
+    Command(#[source] FredError),
+}
+
+/// A connection to one database of Redis. Clones share it; the last one dropped closes it.
+#[derive(Clone)]
+pub struct RedisHandle {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    client: Client,
+    breaker: Breaker,
+    url: SecretUrl,
+    _stop: DropGuard,
+}
+
+impl RedisHandle {
+    /// Starts to connect and returns at once, whether or not Redis is there. Needs a tokio runtime.
+    ///
+    /// Fails only on a URL that no server could have.
+    pub fn connect(url: &SecretUrl, database: u8) -> Result<RedisHandle, RedisUrlError> {
+        let url = database_url(url, database);
+        let client = new_client(&url)?;
+        let stop = CancellationToken::new();
+        tokio::spawn(keep_connected(client.clone(), stop.clone()));
+        let inner = Inner {
+            client,
+            breaker: Breaker::new(BREAKER_PAUSE),
+            url,
+            _stop: stop.drop_guard(),
+        };
+        Ok(RedisHandle {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// Whether a command is likely to be answered: connected, and no time-out within the last second.
+    pub fn is_up(&self) -> bool {
+        self.inner.client.is_connected() && self.inner.breaker.is_closed()
+    }
+
+    /// Runs commands, or answers [`RedisError::Down`] at once when that would only be a wait.
+    ///
+    /// A time-out or a lost connection opens the breaker.
+    pub async fn call<T, F, Fut>(&self, commands: F) -> Result<T, RedisError>
+    where
+        F: FnOnce(Client) -> Fut,
+        Fut: Future<Output = Result<T, FredError>>,
+    {
+        if !self.inner.client.is_connected() || !self.inner.breaker.allows() {
+            return Err(RedisError::Down);
+        }
+        let answer = match tokio::time::timeout(CALL_TIMEOUT, commands(self.client())).await {
+            Err(_) => Err(RedisError::TimedOut),
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) if is_silence(&error) => Err(RedisError::TimedOut),
+            // An error of the server is an answer, too.
+            Ok(Err(error)) => Err(RedisError::Command(error)),
+        };
+        match answer {
+            Err(RedisError::TimedOut) => self.inner.breaker.open(),
+            _ => self.inner.breaker.close(),
+        }
+        answer
+    }
+
+    /// The client itself, for what [`RedisHandle::call`] does not cover. Its commands time out, too.
+    pub fn client(&self) -> Client {
+        self.inner.client.clone()
+    }
+
+    /// The breaker, for callers that use the client directly.
+    pub fn breaker(&self) -> &Breaker {
+        &self.inner.breaker
+    }
+
+    /// The URL with the database number.
+    pub fn url(&self) -> &SecretUrl {
+        &self.inner.url
+    }
+}
+
+impl fmt::Debug for RedisHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisHandle")
+            .field("url", &self.inner.url)
+            .field("is_up", &self.is_up())
+            .finish()
+    }
+}
+
+/// Whether the error means that no answer came, as opposed to an answer that says no.
+fn is_silence(error: &FredError) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Timeout | ErrorKind::IO | ErrorKind::Canceled
+    )
+}
+
+/// The URL with another database number; whatever path it had is replaced.
+pub fn database_url(url: &SecretUrl, database: u8) -> SecretUrl {
+    url.with_path(&format!("/{database}"))
+}
+
+/// Makes ring the provider of cryptography for TLS in this process. Further calls do nothing.
+///
+/// Two providers are compiled in, and rustls refuses to choose between them by itself.
+pub fn install_crypto_provider() {
+    // An error only says that a provider is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// A client that was not started yet, with every time-out set.
+pub(crate) fn new_client(url: &SecretUrl) -> Result<Client, RedisUrlError> {
+    install_crypto_provider();
+    let refused = |source| RedisUrlError {
+        url: url.clone(),
+        source,
+    };
+    let mut config = FredConfig::from_url(url.expose()).map_err(refused)?;
+    config.version = RespVersion::RESP3;
+    config.fail_fast = false;
+    Builder::from_config(config)
+        .with_performance_config(|performance| performance.default_command_timeout = COMMAND_TIMEOUT)
+        .with_connection_config(|connection| {
+            connection.connection_timeout = CONNECTION_TIMEOUT;
+            connection.internal_command_timeout = CONNECTION_TIMEOUT;
+            connection.max_command_attempts = 1;
+            connection.reconnect_on_auth_error = true;
+            connection.unresponsive = UnresponsiveConfig {
+                max_timeout: Some(UNRESPONSIVE_TIMEOUT),
+                interval: UNRESPONSIVE_CHECK,
+            };
+        })
+        .set_policy(ReconnectPolicy::new_exponential(
+            0,
+            RECONNECT_MS_MIN,
+            RECONNECT_MS_MAX,
+            2,
+        ))
+        .build()
+        .map_err(refused)
+}
+
+/// Keeps the client's connection task alive until `stop`; the client itself reconnects, but gives up on some
+/// errors.
+pub(crate) async fn keep_connected(client: Client, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        let mut connection = client.connect();
+        tokio::select! {
+            () = stop.cancelled() => {
+                let _ = client.quit().await;
+                connection.abort();
+            }
+            ended = &mut connection => {
+                if let Ok(Err(error)) = ended {
+                    tracing::warn!(%error, "the Redis client gave up; it starts anew");
+                }
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = tokio::time::sleep(RESTART_PAUSE) => {}
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Log lines: for people on a terminal, one JSON object a line in production, always to stderr.
+//!
+//! A JSON line has `timestamp`, `level`, `service`, `target` and `message` first; then the event's own fields
+//! and those of all spans around it, at the top level under their dotted names (`order.id`, `account.id`,
+//! `request.id`). Of two equal names the inner one counts.
+
+mod buffer;
+mod json;
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, IsTerminal as _};
+
+use tracing::{Dispatch, Subscriber};
+use tracing_subscriber::fmt::format::JsonFields;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer, fmt};
+
+use crate::config::{Config, LogFormat};
+pub use buffer::LogBuffer;
+
+/// Where log lines go.
+#[derive(Debug, Clone)]
+pub enum LogWriter {
+    /// The standard error stream.
+    Stderr,
+    /// A buffer that a test reads.
+    Buffer(LogBuffer),
+}
+
+/// Installs logging for the whole process. Answers whether it did: a second call changes nothing.
+pub fn init(config: &Config, service: &'static str, writer: LogWriter) -> bool {
+    dispatch(config, service, writer).try_init().is_ok()
+}
+
+/// The same logging without installing it, for `tracing::dispatcher::with_default` in a test.
+pub fn dispatch(config: &Config, service: &'static str, writer: LogWriter) -> Dispatch {
+    let filter = EnvFilter::builder().parse_lossy(&config.log_filter);
+    let is_terminal = matches!(writer, LogWriter::Stderr) && io::stderr().is_terminal();
+    let writer = match writer {
+        LogWriter::Stderr => BoxMakeWriter::new(io::stderr),
+        LogWriter::Buffer(buffer) => BoxMakeWriter::new(buffer),
+    };
+    let is_json = match config.log_format {
+        LogFormat::Auto => config.is_production(),
+        LogFormat::Human => false,
+        LogFormat::Json => true,
+    };
+    let lines = if is_json {
+        json_lines(service, writer)
+    } else {
+        human_lines(is_terminal, writer)
+    };
+    Dispatch::new(tracing_subscriber::registry().with(lines).with(filter))
+}
+
+type Lines<S> = Box<dyn Layer<S> + Send + Sync>;
+
+fn json_lines<S>(service: &'static str, writer: BoxMakeWriter) -> Lines<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let format = json::FlatJson { service };
+    fmt::layer()
+        .fmt_fields(JsonFields::new())
+        .event_format(format)
+        .with_writer(writer)
+        .boxed()
+}
+
+fn human_lines<S>(is_terminal: bool, writer: BoxMakeWriter) -> Lines<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    fmt::layer().with_ansi(is_terminal).with_writer(writer).boxed()
+}
