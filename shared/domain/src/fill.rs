@@ -1,1 +1,26 @@
-//! In preparation.
+//! Fills: facts that a broker reports, recorded exactly once.
+
+use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+use crate::money::{Price, Quantity};
+
+/// Units that changed hands at a price.
+///
+/// A fill is a fact: a late or surplus one is recorded, too, since refusing it would falsify the book.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fill {
+    /// The broker's id for it; unique per connection, so that a replay is a no-op.
+    pub broker_fill_id: String,
+    /// Units.
+    pub quantity: Quantity,
+    /// Price of one unit, in quote currency.
+    pub price: Price,
+    /// What the broker took for it, in quote currency.
+    pub fee: Decimal,
+    /// The broker's time.
+    pub at: DateTime<Utc>,
+    /// Whether the broker says that the order is complete; a notional order ends by this word, not by a sum.
+    pub venue_done: Option<bool>,
+}
