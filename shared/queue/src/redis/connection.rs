@@ -97,13 +97,16 @@ impl Link {
         if result.is_ok() {
             state.failures = 0;
             state.resting_until = None;
-        } else {
-            state.failures = state.failures.saturating_add(1);
+            return result;
+        }
+        state.failures = state.failures.saturating_add(1);
+        // One late answer is most often our own busy machine, and the signal arrives all the same.
+        if state.failures > 1 || !matches!(result, Err(LinkError::Late(_))) {
             state.resting_until = Some(Instant::now() + REST_TIME);
-            if state.failures >= FAILURES_MAX {
-                state.failures = 0;
-                state.connection = None;
-            }
+        }
+        if state.failures >= FAILURES_MAX {
+            state.failures = 0;
+            state.connection = None;
         }
         result
     }

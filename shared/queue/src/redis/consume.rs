@@ -94,18 +94,21 @@ impl RedisQueue {
         let mut dead: Option<Shift<H>> = None;
         let mut pause = PAUSE_MIN;
         while !shutdown.is_cancelled() {
-            let began = Instant::now();
             let shift = Shift::new(&options.name, runner);
             let end = tokio::select! {
                 biased;
                 line = self.ready_line(dead.as_ref()) => match line {
                     Ok(mut line) => {
+                        let began = Instant::now();
                         let end = shift.work(line.clone(), options.concurrency, bell.clone(), shutdown).await;
                         if shutdown.is_cancelled() {
                             shift.sign_off(&mut line).await;
                             return;
                         }
                         runner.counters().worker_rebuilt();
+                        if began.elapsed() >= HEALTHY_TIME {
+                            pause = PAUSE_MIN;
+                        }
                         dead = Some(shift);
                         end
                     }
@@ -113,15 +116,14 @@ impl RedisQueue {
                 },
                 () = shutdown.cancelled() => break,
             };
-            if began.elapsed() >= HEALTHY_TIME {
-                pause = PAUSE_MIN;
+            // While an outage lasts, its first lines say it all.
+            if pause < PAUSE_MAX {
+                tracing::warn!(
+                    worker.name = options.name,
+                    reason = end,
+                    "a worker ended; building another"
+                );
             }
-            tracing::warn!(
-                worker.name = options.name,
-                reason = end,
-                ?pause,
-                "a worker ended; building another"
-            );
             tokio::select! {
                 () = shutdown.cancelled() => {}
                 () = sleep(pause) => pause = pause.saturating_mul(2).min(PAUSE_MAX),

@@ -21,29 +21,39 @@ const COMMAND_TIME: Duration = Duration::from_secs(1);
 /// A subscription is silent by nature, so the connection is tested this often.
 const TEST_TIME: Duration = Duration::from_secs(5);
 
-/// The pause before a lost subscriber is built anew.
-const PAUSE_TIME: Duration = Duration::from_millis(250);
+/// The pause before a lost subscriber is built anew grows from the first to the second.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// Rings `bell` for each push until `shutdown`.
 pub(super) async fn ring_for_each_push(url: &str, bell: Arc<Bell>, shutdown: CancellationToken) {
+    let mut pause = PAUSE_MIN;
     loop {
-        tokio::select! {
+        let mut subscribed = false;
+        let end = tokio::select! {
             () = shutdown.cancelled() => return,
-            end = listen(url, &bell) => {
-                if let Err(error) = end {
-                    tracing::warn!(%error, "the queue's wake-up is away; jobs start by the poll");
-                }
-            }
+            end = listen(url, &bell, &mut subscribed) => end,
+        };
+        if subscribed {
+            pause = PAUSE_MIN;
+        }
+        // Once per outage; while it lasts, the counter of starts by poll tells of it.
+        if pause == PAUSE_MIN {
+            let reason = end.map_or_else(
+                |error| error.to_string(),
+                |()| "the connection was lost".to_owned(),
+            );
+            tracing::warn!(reason, "the queue's wake-up is away; jobs start by the poll");
         }
         tokio::select! {
             () = shutdown.cancelled() => return,
-            () = sleep(PAUSE_TIME) => {}
+            () = sleep(pause) => pause = pause.saturating_mul(2).min(PAUSE_MAX),
         }
     }
 }
 
 /// Listens until the connection is lost for longer than fred can mend.
-async fn listen(url: &str, bell: &Bell) -> Result<(), Error> {
+async fn listen(url: &str, bell: &Bell, subscribed: &mut bool) -> Result<(), Error> {
     let mut config = Config::from_url(url)?;
     config.version = RespVersion::RESP3;
     config.database = None;
@@ -61,6 +71,7 @@ async fn listen(url: &str, bell: &Bell) -> Result<(), Error> {
     let connection = AbortOnDrop(client.init().await?);
     let resubscribing = AbortOnDrop(client.manage_subscriptions());
     client.subscribe(WAKE_CHANNEL).await?;
+    *subscribed = true;
     // Whatever was pushed before the subscription stood is looked for now.
     bell.ring();
     let mut tests = interval(TEST_TIME);
