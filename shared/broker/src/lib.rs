@@ -98,7 +98,7 @@ pub struct ReportPage {
     /// In the venue's order.
     pub reports: Vec<Report>,
     /// To be stored together with what these reports changed.
-    pub cursor: i64,
+    pub cursor: String,
 }
 
 /// What a broker says that an account owns.
@@ -181,7 +181,7 @@ pub trait Broker: Send + Sync {
         attempted_at: DateTime<Utc>,
     ) -> Result<Found, BrokerError>;
 
-    /// At most `limit` reports after `cursor` (0 is the beginning), oldest first.
+    /// At most `limit` reports after `cursor` (empty: from the beginning), oldest first.
     async fn reports(
         &self,
         connection: &Connection,
