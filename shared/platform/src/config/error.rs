@@ -92,7 +92,7 @@ pub enum Fault {
     #[error("must be an e-mail address")]
     NotAnEmail,
     /// Not a URL, or one of another kind.
-    #[error("must be a URL that starts with {}", .0.join(" or "))]
+    #[error("must be a URL that starts with {}://", .0.join(":// or "))]
     NotAUrl(Vec<&'static str>),
     /// Not a Fernet key.
     #[error("must be a Fernet key: 32 bytes in url-safe base64")]

@@ -25,6 +25,7 @@ use secrecy::SecretString;
 pub use error::{ConfigError, Fault, VariableError};
 pub use render::{env_sample, help_text, markdown_table};
 
+use crate::redis;
 use crate::secret_url::SecretUrl;
 use reader::Reader;
 use table::variables;
@@ -87,49 +88,76 @@ pub struct RoleLimits {
     pub superadmin: NotionalLimits,
 }
 
-/// The configuration; [`table`] says what each field means and which variable sets it.
+/// The configuration. Each field names its variable; [`table`] says what it means, in which unit.
 #[derive(Debug, Clone)]
-#[expect(
-    missing_docs,
-    reason = "the table of variables documents every field, under the same name"
-)]
 pub struct Config {
+    /// `ARBION_ENV`.
     pub environment: Environment,
+    /// `ARBION_DATA_DIR`.
     pub data_dir: PathBuf,
+    /// `BIND_ADDRESS`.
     pub bind_address: IpAddr,
+    /// `PORT`.
     pub port: u16,
+    /// `MAX_BODY_BYTES`.
     pub max_body_bytes: usize,
+    /// `LOG_FORMAT`.
     pub log_format: LogFormat,
+    /// `RUST_LOG`.
     pub log_filter: String,
+    /// `SHUTDOWN_GRACE_SECONDS`.
     pub shutdown_grace_seconds: u64,
+    /// `DATABASE_URL`.
     pub database_url: Option<SecretUrl>,
+    /// `DATABASE_MAX_CONNECTIONS`.
     pub database_max_connections: u32,
+    /// `REDIS_URL`.
     pub redis_url: Option<SecretUrl>,
+    /// `ENCRYPTION_KEY`.
     pub encryption_key: Option<SecretString>,
+    /// `ENCRYPTION_SALT`.
     pub encryption_salt: Option<SecretString>,
+    /// `SESSION_SECRET`.
     pub session_secret: Option<SecretString>,
+    /// `SUPERADMIN_EMAIL`.
     pub superadmin_email: String,
+    /// `SUPERADMIN_PASSWORD`.
     pub superadmin_password: Option<SecretString>,
+    /// `MARKET_DATA`.
     pub market_data: MarketData,
+    /// `MARKET_SEED`.
     pub market_seed: u64,
+    /// `REPLAY_FILE`.
     pub replay_file: Option<PathBuf>,
+    /// `REPLAY_SPEED`.
     pub replay_speed: u32,
+    /// `REPLAY_START_ROW`.
     pub replay_start_row: u64,
+    /// `MARKET_HOURS`.
     pub market_hours: MarketHours,
+    /// `PAPER_STARTING_CASH`.
     pub paper_starting_cash: Decimal,
+    /// `PAPER_SLIPPAGE_BPS`.
     pub paper_slippage_bps: Decimal,
+    /// `PAPER_FEE_BPS`.
     pub paper_fee_bps: Decimal,
+    /// `PAPER_CRYPTO_FEE_BPS`.
     pub paper_crypto_fee_bps: Decimal,
+    /// `SWEEP_INTERVAL_SECONDS`.
     pub sweep_interval_seconds: u64,
+    /// `WORKER_CONCURRENCY`.
     pub worker_concurrency: usize,
+    /// `LEASE_SECONDS`.
     pub lease_seconds: u64,
+    /// `BROKER_TIMEOUT_MS`.
     pub broker_timeout_ms: u64,
+    /// `RISK_<ROLE>_ORDER_NOTIONAL` and `RISK_<ROLE>_DAY_NOTIONAL`.
     pub risk: RoleLimits,
 }
 
-/// Largest sum of money that a variable may name: any product with a quantity still fits the databases' columns.
+/// 10^15, the largest sum of money that a variable may name. The databases keep sums below 10^19.
 const MONEY_MAX: Decimal = Decimal::from_parts(0xA4C6_8000, 0x0003_8D7E, 0, false, 0);
-/// All of the price.
+/// 10 000 basis points, which is the whole price.
 const BPS_MAX: Decimal = Decimal::from_parts(10_000, 0, 0, false, 0);
 
 impl Config {
@@ -196,9 +224,9 @@ impl Config {
             ),
             log_filter: reader.log_filter("RUST_LOG"),
             shutdown_grace_seconds: reader.whole("SHUTDOWN_GRACE_SECONDS", 0, 3600),
-            database_url: reader.url("DATABASE_URL", &["postgres", "postgresql", "sqlite"]),
+            database_url: reader.url("DATABASE_URL", &["postgres", "postgresql", "sqlite"], |_| true),
             database_max_connections: reader.whole("DATABASE_MAX_CONNECTIONS", 2, 1000),
-            redis_url: reader.url("REDIS_URL", &["redis", "rediss"]),
+            redis_url: reader.url("REDIS_URL", &redis::SCHEMES, redis::is_usable),
             encryption_key: reader.fernet_key("ENCRYPTION_KEY"),
             encryption_salt: reader.secret("ENCRYPTION_SALT", 16),
             session_secret: reader.secret("SESSION_SECRET", 32),

@@ -140,13 +140,16 @@ impl<'a> Reader<'a> {
         text
     }
 
-    /// A URL of one of the schemes.
-    pub(super) fn url(&mut self, name: &'static str, schemes: &[&'static str]) -> Option<SecretUrl> {
+    /// A URL of one of the schemes that its user can work with.
+    pub(super) fn url(
+        &mut self,
+        name: &'static str,
+        schemes: &[&'static str],
+        is_usable: fn(&SecretUrl) -> bool,
+    ) -> Option<SecretUrl> {
         let text = self.text(name)?;
-        let url = text
-            .parse::<SecretUrl>()
-            .ok()
-            .filter(|url| schemes.contains(&url.scheme()));
+        let url = text.parse::<SecretUrl>().ok();
+        let url = url.filter(|url| schemes.contains(&url.scheme()) && is_usable(url));
         if url.is_none() {
             self.refuse(name, Fault::NotAUrl(schemes.to_vec()));
         }

@@ -202,7 +202,7 @@ const SECRETS: &[Variable] = &[
     ),
     secret(
         "SESSION_SECRET",
-        &[Api],
+        ALL,
         "the output of: openssl rand -base64 32 | tr '+/' '-_'",
         "signs session cookies and CSRF tokens, at least 32 characters; required in production",
     ),

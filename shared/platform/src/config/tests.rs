@@ -1,1 +1,547 @@
-//! The configuration is tested over lookups; no test reads or changes the process environment.
+//! The configuration is tested over lookups; no test reads or changes the process environment, except for the
+//! one switch that rewrites the generated file.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use secrecy::ExposeSecret as _;
+
+use super::reader::Reader;
+use super::*;
+
+const KEY: &str = "cw_0x689RpI-jtRR7oE8h_eQsKImvJapLeSbXpwF4e4=";
+const LONG: &str = "a secret of more than thirty-two characters";
+
+fn parse(pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    Config::from_lookup(|name| {
+        pairs
+            .iter()
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| (*value).to_owned())
+    })
+}
+
+fn errors(pairs: &[(&str, &str)]) -> Vec<VariableError> {
+    match parse(pairs) {
+        Err(ConfigError::Variables(errors)) => errors,
+        other => panic!("{pairs:?} gave {other:?}"),
+    }
+}
+
+fn money(text: &str) -> Decimal {
+    text.parse().unwrap()
+}
+
+/// The secrets that production needs.
+const SECRETS: [(&str, &str); 3] = [
+    ("ENCRYPTION_KEY", KEY),
+    ("ENCRYPTION_SALT", LONG),
+    ("SESSION_SECRET", LONG),
+];
+
+#[test]
+fn an_empty_environment_gives_every_default() {
+    let config = parse(&[]).unwrap();
+    assert_eq!(config.environment, Environment::Development);
+    assert_eq!(config.data_dir, Path::new("arbion-data"));
+    assert_eq!(config.listen_address(), "127.0.0.1:5000".parse().unwrap());
+    assert_eq!(config.max_body_bytes, 65_536);
+    assert_eq!(
+        (config.log_format, config.log_filter.as_str()),
+        (LogFormat::Auto, "info")
+    );
+    assert_eq!(config.shutdown_grace(), Duration::from_secs(10));
+    assert_eq!(
+        (
+            config.database_url,
+            config.database_max_connections,
+            config.redis_url
+        ),
+        (None, 16, None)
+    );
+    let secrets = [
+        config.encryption_key,
+        config.encryption_salt,
+        config.session_secret,
+    ];
+    assert!(secrets.iter().all(Option::is_none));
+    assert_eq!(config.superadmin_email, "admin@localhost");
+    assert!(config.superadmin_password.is_none());
+    assert_eq!((config.market_data, config.market_seed), (MarketData::Sim, 1));
+    assert_eq!(
+        (config.replay_file, config.replay_speed, config.replay_start_row),
+        (None, 1, 0)
+    );
+    assert_eq!(config.market_hours, MarketHours::Real);
+    assert_eq!(config.paper_starting_cash, money("100000"));
+    assert_eq!(config.paper_slippage_bps, money("1"));
+    assert_eq!(config.paper_fee_bps, money("0"));
+    assert_eq!(config.paper_crypto_fee_bps, money("25"));
+    assert_eq!(
+        (config.sweep_interval_seconds, config.worker_concurrency),
+        (60, 16)
+    );
+    assert_eq!((config.lease_seconds, config.broker_timeout_ms), (30, 5000));
+    let limits = |order, day| NotionalLimits {
+        order: money(order),
+        day: money(day),
+    };
+    let risk = RoleLimits {
+        standard: limits("1000", "10000"),
+        admin: limits("10000", "100000"),
+        superadmin: limits("100000", "1000000"),
+    };
+    assert_eq!(config.risk, risk);
+}
+
+/// Every variable with a legal value that is not its default.
+const CHANGED: [(&str, &str); 36] = [
+    ("ARBION_ENV", "production"),
+    ("ARBION_DATA_DIR", "/srv/arbion"),
+    ("BIND_ADDRESS", "::1"),
+    ("PORT", "0"),
+    ("MAX_BODY_BYTES", "1024"),
+    ("LOG_FORMAT", "human"),
+    ("RUST_LOG", "warn,api=debug"),
+    ("SHUTDOWN_GRACE_SECONDS", "3"),
+    ("DATABASE_URL", "postgres://u:p@db/arbion"),
+    ("DATABASE_MAX_CONNECTIONS", "5"),
+    ("REDIS_URL", "rediss://:p@cache:6380"),
+    ("ENCRYPTION_KEY", KEY),
+    ("ENCRYPTION_SALT", LONG),
+    ("SESSION_SECRET", LONG),
+    ("SUPERADMIN_EMAIL", "root@example.com"),
+    ("SUPERADMIN_PASSWORD", "correct horse battery"),
+    ("MARKET_DATA", "replay"),
+    ("MARKET_SEED", "18446744073709551615"),
+    ("REPLAY_FILE", "tape.csv"),
+    ("REPLAY_SPEED", "7"),
+    ("REPLAY_START_ROW", "9"),
+    ("MARKET_HOURS", "ignore"),
+    ("PAPER_STARTING_CASH", "0.000000001"),
+    ("PAPER_SLIPPAGE_BPS", "2.5"),
+    ("PAPER_FEE_BPS", "3"),
+    ("PAPER_CRYPTO_FEE_BPS", "4"),
+    ("SWEEP_INTERVAL_SECONDS", "1"),
+    ("WORKER_CONCURRENCY", "2"),
+    ("LEASE_SECONDS", "4"),
+    ("BROKER_TIMEOUT_MS", "3999"),
+    ("RISK_STANDARD_ORDER_NOTIONAL", "1"),
+    ("RISK_STANDARD_DAY_NOTIONAL", "2"),
+    ("RISK_ADMIN_ORDER_NOTIONAL", "3"),
+    ("RISK_ADMIN_DAY_NOTIONAL", "4"),
+    ("RISK_SUPERADMIN_ORDER_NOTIONAL", "5"),
+    ("RISK_SUPERADMIN_DAY_NOTIONAL", "1000000000000000"),
+];
+
+#[test]
+fn every_variable_changes_its_field() {
+    let named: BTreeSet<&str> = CHANGED.iter().map(|(name, _)| *name).collect();
+    assert_eq!(
+        named,
+        variables().map(|variable| variable.name).collect(),
+        "the list is complete"
+    );
+
+    let config = parse(&CHANGED).unwrap();
+    assert!(config.is_production());
+    assert_eq!(config.data_dir, Path::new("/srv/arbion"));
+    assert_eq!(config.listen_address(), "[::1]:0".parse().unwrap());
+    assert_eq!(config.max_body_bytes, 1024);
+    assert_eq!(
+        (config.log_format, config.log_filter.as_str()),
+        (LogFormat::Human, "warn,api=debug")
+    );
+    assert_eq!(config.shutdown_grace_seconds, 3);
+    assert_eq!(config.database_url.unwrap().expose(), "postgres://u:p@db/arbion");
+    assert_eq!(config.database_max_connections, 5);
+    assert_eq!(config.redis_url.unwrap().expose(), "rediss://:p@cache:6380");
+    assert_eq!(config.encryption_key.unwrap().expose_secret(), KEY);
+    assert_eq!(config.encryption_salt.unwrap().expose_secret(), LONG);
+    assert_eq!(config.session_secret.unwrap().expose_secret(), LONG);
+    assert_eq!(config.superadmin_email, "root@example.com");
+    assert_eq!(
+        config.superadmin_password.unwrap().expose_secret(),
+        "correct horse battery"
+    );
+    assert_eq!(
+        (config.market_data, config.market_seed),
+        (MarketData::Replay, u64::MAX)
+    );
+    assert_eq!(config.replay_file.unwrap(), Path::new("tape.csv"));
+    assert_eq!((config.replay_speed, config.replay_start_row), (7, 9));
+    assert_eq!(config.market_hours, MarketHours::Ignore);
+    assert_eq!(config.paper_starting_cash, money("0.000000001"));
+    assert_eq!(config.paper_slippage_bps, money("2.5"));
+    assert_eq!(
+        (config.paper_fee_bps, config.paper_crypto_fee_bps),
+        (money("3"), money("4"))
+    );
+    assert_eq!((config.sweep_interval_seconds, config.worker_concurrency), (1, 2));
+    assert_eq!((config.lease_seconds, config.broker_timeout_ms), (4, 3999));
+    assert_eq!(
+        (config.risk.standard.order, config.risk.standard.day),
+        (money("1"), money("2"))
+    );
+    assert_eq!(
+        (config.risk.admin.order, config.risk.admin.day),
+        (money("3"), money("4"))
+    );
+    assert_eq!(config.risk.superadmin.order, money("5"));
+    assert_eq!(config.risk.superadmin.day, money("1000000000000000"));
+}
+
+/// A variable, a value that it refuses, and how the message goes on after the name.
+const REFUSED: &[(&str, &str, &str)] = &[
+    (
+        "ARBION_ENV",
+        "prod",
+        "must be one of development, production, not \"prod\" (for example ARBION_ENV=production)",
+    ),
+    (
+        "BIND_ADDRESS",
+        "localhost",
+        "must be an IP address, not \"localhost\" (for example BIND_ADDRESS=127.0.0.1)",
+    ),
+    (
+        "PORT",
+        "65536",
+        "must be a whole number from 0 to 65535, not \"65536\" (for example PORT=5000)",
+    ),
+    ("PORT", "-1", "must be a whole number from 0 to 65535, not \"-1\""),
+    ("PORT", "+80", "must be a whole number"),
+    ("PORT", "80.0", "must be a whole number"),
+    (
+        "MAX_BODY_BYTES",
+        "1023",
+        "must be a whole number from 1024 to 16777216",
+    ),
+    (
+        "LOG_FORMAT",
+        "JSON",
+        "must be one of auto, human, json, not \"JSON\"",
+    ),
+    (
+        "RUST_LOG",
+        "api=loud",
+        "must be a log filter: a level, or levels by module, not \"api=loud\"",
+    ),
+    (
+        "SHUTDOWN_GRACE_SECONDS",
+        "3601",
+        "must be a whole number from 0 to 3600",
+    ),
+    (
+        "DATABASE_URL",
+        "mysql://u:hunter2@db/x",
+        "must be a URL that starts with postgres:// or postgresql:// or sqlite:// (for example DATABASE_URL=postgres://",
+    ),
+    ("DATABASE_URL", "hunter2", "must be a URL"),
+    (
+        "DATABASE_MAX_CONNECTIONS",
+        "1",
+        "must be a whole number from 2 to 1000",
+    ),
+    (
+        "REDIS_URL",
+        "http://u:hunter2@h",
+        "must be a URL that starts with redis:// or rediss:// (for",
+    ),
+    (
+        "REDIS_URL",
+        "redis://:hunter2@h:99999",
+        "must be a URL that starts with redis:// or rediss:// (for",
+    ),
+    (
+        "ENCRYPTION_KEY",
+        "hunter2",
+        "must be a Fernet key: 32 bytes in url-safe base64 (for example the output of: openssl",
+    ),
+    (
+        "ENCRYPTION_SALT",
+        "hunter2",
+        "must have at least 16 characters (for",
+    ),
+    (
+        "SESSION_SECRET",
+        "hunter2",
+        "must have at least 32 characters (for",
+    ),
+    (
+        "SUPERADMIN_EMAIL",
+        "root",
+        "must be an e-mail address, not \"root\"",
+    ),
+    ("SUPERADMIN_EMAIL", "a@b@c", "must be an e-mail address"),
+    ("SUPERADMIN_EMAIL", "@b", "must be an e-mail address"),
+    ("SUPERADMIN_EMAIL", "a b@c", "must be an e-mail address"),
+    (
+        "SUPERADMIN_PASSWORD",
+        "hunter2",
+        "must have at least 12 characters (for",
+    ),
+    ("MARKET_DATA", "live", "must be one of sim, replay"),
+    (
+        "MARKET_SEED",
+        "18446744073709551616",
+        "must be a whole number from 0 to 18446744073709551615",
+    ),
+    ("REPLAY_SPEED", "0.5", "must be a whole number from 0 to 100000"),
+    ("REPLAY_START_ROW", "first", "must be a whole number"),
+    ("MARKET_HOURS", "none", "must be one of real, ignore"),
+    (
+        "PAPER_STARTING_CASH",
+        "-1",
+        "must be a plain decimal number from 0 to 1000000000000000 with at most 9 decimals",
+    ),
+    ("PAPER_STARTING_CASH", "1e5", "must be a plain decimal number"),
+    ("PAPER_STARTING_CASH", "NaN", "must be a plain decimal number"),
+    ("PAPER_STARTING_CASH", "1_000", "must be a plain decimal number"),
+    (
+        "PAPER_STARTING_CASH",
+        "0.0000000001",
+        "must be a plain decimal number",
+    ),
+    (
+        "PAPER_STARTING_CASH",
+        "1000000000000001",
+        "must be a plain decimal number",
+    ),
+    (
+        "PAPER_STARTING_CASH",
+        "99999999999999999999999999999999999",
+        "must be a plain decimal number",
+    ),
+    (
+        "PAPER_SLIPPAGE_BPS",
+        "10001",
+        "must be a plain decimal number from 0 to 10000",
+    ),
+    ("PAPER_FEE_BPS", "one", "must be a plain decimal number"),
+    ("PAPER_CRYPTO_FEE_BPS", "2,5", "must be a plain decimal number"),
+    (
+        "SWEEP_INTERVAL_SECONDS",
+        "0",
+        "must be a whole number from 1 to 86400",
+    ),
+    ("WORKER_CONCURRENCY", "0", "must be a whole number from 1 to 1024"),
+    ("LEASE_SECONDS", "0", "must be a whole number from 1 to 3600"),
+    (
+        "BROKER_TIMEOUT_MS",
+        "30000",
+        "must be shorter than LEASE_SECONDS, not \"30000\"",
+    ),
+    (
+        "BROKER_TIMEOUT_MS",
+        "0",
+        "must be a whole number from 1 to 600000",
+    ),
+    (
+        "RISK_STANDARD_ORDER_NOTIONAL",
+        "x",
+        "must be a plain decimal number",
+    ),
+    (
+        "RISK_STANDARD_DAY_NOTIONAL",
+        "x",
+        "must be a plain decimal number",
+    ),
+    ("RISK_ADMIN_ORDER_NOTIONAL", "x", "must be a plain decimal number"),
+    ("RISK_ADMIN_DAY_NOTIONAL", "x", "must be a plain decimal number"),
+    (
+        "RISK_SUPERADMIN_ORDER_NOTIONAL",
+        "x",
+        "must be a plain decimal number",
+    ),
+    (
+        "RISK_SUPERADMIN_DAY_NOTIONAL",
+        "x",
+        "must be a plain decimal number",
+    ),
+];
+
+#[test]
+fn an_unusable_value_is_refused_with_the_name_the_rule_and_an_example() {
+    for (name, value, expected) in REFUSED {
+        let errors = errors(&[(*name, *value)]);
+        let text = errors[0].to_string();
+        assert_eq!(errors.len(), 1, "{name}={value}: {errors:?}");
+        assert!(
+            text.starts_with(&format!("{name} {expected}")),
+            "{name}={value}: {text}"
+        );
+        assert!(!text.contains("hunter2"), "a secret is repeated: {text}");
+    }
+    // A path can be anything, so these two have no bad value.
+    let free = ["ARBION_DATA_DIR", "REPLAY_FILE"];
+    let tried: BTreeSet<&str> = REFUSED.iter().map(|(name, _, _)| *name).chain(free).collect();
+    assert_eq!(tried, variables().map(|variable| variable.name).collect());
+}
+
+#[test]
+fn all_faults_are_reported_together_in_the_order_of_the_table() {
+    let error = parse(&[
+        ("RISK_ADMIN_DAY_NOTIONAL", "x"),
+        ("PORT", "x"),
+        ("BIND_ADDRESS", "x"),
+    ])
+    .unwrap_err();
+    assert_eq!(
+        error.variables(),
+        ["BIND_ADDRESS", "PORT", "RISK_ADMIN_DAY_NOTIONAL"]
+    );
+    let text = error.to_string();
+    assert!(
+        text.starts_with("the configuration cannot be used:\n  BIND_ADDRESS must be"),
+        "{text}"
+    );
+    assert_eq!(text.lines().count(), 4);
+}
+
+#[test]
+fn production_without_secrets_is_refused_naming_each_and_the_command_that_makes_one() {
+    let missing = errors(&[("ARBION_ENV", "production")]);
+    let texts: Vec<String> = missing.iter().map(ToString::to_string).collect();
+    let command = "is missing, and production does not start without it; \
+                   generate it with: openssl rand -base64 32 | tr '+/' '-_'";
+    assert_eq!(texts, SECRETS.map(|(name, _)| format!("{name} {command}")));
+
+    for (left_out, _) in SECRETS {
+        let mut pairs = vec![("ARBION_ENV", "production")];
+        pairs.extend(SECRETS.iter().filter(|(name, _)| *name != left_out));
+        assert_eq!(parse(&pairs).unwrap_err().variables(), [left_out]);
+    }
+}
+
+#[test]
+fn production_listens_on_all_addresses_unless_told_otherwise() {
+    let mut pairs = vec![("ARBION_ENV", "production")];
+    pairs.extend(SECRETS);
+    assert_eq!(
+        parse(&pairs).unwrap().listen_address(),
+        "0.0.0.0:5000".parse().unwrap()
+    );
+    pairs.push(("BIND_ADDRESS", "10.0.0.7"));
+    assert_eq!(
+        parse(&pairs).unwrap().listen_address(),
+        "10.0.0.7:5000".parse().unwrap()
+    );
+}
+
+#[test]
+fn an_empty_value_counts_as_not_set() {
+    let config = parse(&[("PORT", ""), ("REDIS_URL", " "), ("ENCRYPTION_KEY", "")]).unwrap();
+    assert_eq!(config.port, 5000);
+    assert!(config.redis_url.is_none() && config.encryption_key.is_none());
+}
+
+#[test]
+fn a_fernet_key_is_taken_with_and_without_padding() {
+    for key in [KEY, KEY.trim_end_matches('=')] {
+        assert!(parse(&[("ENCRYPTION_KEY", key)]).is_ok(), "{key}");
+    }
+    // Standard base64, 31 and 33 bytes.
+    for key in [
+        "cw/0x689RpI+jtRR7oE8h/eQsKImvJapLeSbXpwF4e4=",
+        "cw_0x689RpI-jtRR7oE8h_eQsKImvJapLeSbXpwF4Q==",
+        "cw_0x689RpI-jtRR7oE8h_eQsKImvJapLeSbXpwF4e4B",
+    ] {
+        assert!(parse(&[("ENCRYPTION_KEY", key)]).is_err(), "{key}");
+    }
+}
+
+#[test]
+fn no_secret_is_printed_by_debug() {
+    let mut pairs = SECRETS.to_vec();
+    pairs.extend([
+        ("DATABASE_URL", "postgres://arbion:hunter2@db/arbion"),
+        ("REDIS_URL", "redis://:hunter2@cache"),
+        ("SUPERADMIN_PASSWORD", "hunter2 and hunter3"),
+    ]);
+    let text = format!("{:?}", parse(&pairs).unwrap());
+    assert!(
+        !text.contains("hunter2") && !text.contains(KEY) && !text.contains(LONG),
+        "{text}"
+    );
+    assert!(text.contains("postgres://arbion:***@db/arbion"), "{text}");
+}
+
+#[test]
+fn the_table_holds_exactly_the_variables_that_are_read_each_once() {
+    let mut reader = Reader::new(&|_| None);
+    let _ = Config::read(&mut reader);
+    let names: Vec<&str> = variables().map(|variable| variable.name).collect();
+    let distinct: BTreeSet<&str> = names.iter().copied().collect();
+    assert_eq!(distinct.len(), names.len());
+    assert_eq!(reader.names_read(), distinct);
+}
+
+#[test]
+fn every_example_of_the_table_is_a_legal_value() {
+    for variable in variables().filter(|variable| !variable.example.contains("openssl")) {
+        let mut pairs = SECRETS.to_vec();
+        pairs.push((variable.name, variable.example));
+        assert!(parse(&pairs).is_ok(), "{}", variable.name);
+    }
+}
+
+#[test]
+fn the_committed_sample_is_the_one_that_the_table_gives() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.env.sample");
+    if from_process("ARBION_BLESS").is_ok_and(|value| value == "1") {
+        std::fs::write(&path, env_sample()).unwrap();
+    }
+    let committed = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(
+        committed,
+        env_sample(),
+        "run: ARBION_BLESS=1 cargo test -p arbion-platform committed_sample"
+    );
+}
+
+#[test]
+fn the_sample_is_a_env_file_that_changes_nothing_and_holds_no_secret() {
+    let sample = env_sample();
+    let pairs: BTreeMap<String, String> = dotenvy::from_read_iter(sample.as_bytes())
+        .collect::<Result<_, _>>()
+        .unwrap();
+    let names: BTreeSet<&str> = pairs.keys().map(String::as_str).collect();
+    assert_eq!(names, variables().map(|variable| variable.name).collect());
+    for variable in variables() {
+        assert!(
+            !variable.secret || pairs[variable.name].is_empty(),
+            "{}",
+            variable.name
+        );
+    }
+    let from_sample = Config::from_lookup(|name| pairs.get(name).cloned()).unwrap();
+    assert_eq!(format!("{from_sample:?}"), format!("{:?}", parse(&[]).unwrap()));
+}
+
+#[test]
+fn the_readme_table_and_the_help_name_every_variable_with_its_default() {
+    let (table, help) = (markdown_table(), help_text());
+    for variable in variables() {
+        let default = variable
+            .default
+            .map_or_else(String::new, |default| format!("`{default}`"));
+        assert!(
+            table.contains(&format!("| `{}` | {default} | ", variable.name)),
+            "{}",
+            variable.name
+        );
+        let default = variable
+            .default
+            .map_or_else(String::new, |default| format!(" [default: {default}]"));
+        assert!(
+            help.contains(&format!("\n    {}{default}\n", variable.name)),
+            "{}",
+            variable.name
+        );
+    }
+    assert_eq!(table.lines().count(), variables().count() + 2);
+    assert!(
+        table.contains("| `PORT` | `5000` | api | TCP port to listen on; 0 takes a free one. |"),
+        "{table}"
+    );
+}

@@ -38,6 +38,8 @@ pub mod databases {
     pub const RATE_LIMITS: u8 = 2;
 }
 
+/// What a Redis URL starts with; clusters and sentinels have no database numbers.
+pub const SCHEMES: [&str; 2] = ["redis", "rediss"];
 /// How long one command may take.
 pub const COMMAND_TIMEOUT: Duration = Duration::from_millis(250);
 /// How long one [`RedisHandle::call`] may take, which may be several commands.
@@ -47,6 +49,8 @@ pub const BREAKER_PAUSE: Duration = Duration::from_secs(1);
 const CONNECTION_TIMEOUT: Duration = Duration::from_millis(500);
 const UNRESPONSIVE_TIMEOUT: Duration = Duration::from_secs(2);
 const UNRESPONSIVE_CHECK: Duration = Duration::from_millis(500);
+/// Pub/sub messages that may wait for their reader; `fred` drops the oldest of more, and says so.
+const MESSAGES_MAX: usize = 1_024;
 const RECONNECT_MS_MIN: u32 = 50;
 const RECONNECT_MS_MAX: u32 = 1_000;
 /// Pause before a client that gave up (a refused password, for instance) is started anew.
@@ -186,6 +190,22 @@ pub fn install_crypto_provider() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
+/// Whether a server can have this URL; the configuration asks before anything connects.
+pub(crate) fn is_usable(url: &SecretUrl) -> bool {
+    parse_url(url).is_ok()
+}
+
+fn parse_url(url: &SecretUrl) -> Result<FredConfig, FredError> {
+    if SCHEMES.contains(&url.scheme()) {
+        FredConfig::from_url(url.expose())
+    } else {
+        Err(FredError::new(
+            ErrorKind::Url,
+            "the scheme is neither redis nor rediss",
+        ))
+    }
+}
+
 /// A client that was not started yet, with every time-out set.
 pub(crate) fn new_client(url: &SecretUrl) -> Result<Client, RedisUrlError> {
     install_crypto_provider();
@@ -193,11 +213,14 @@ pub(crate) fn new_client(url: &SecretUrl) -> Result<Client, RedisUrlError> {
         url: url.clone(),
         source,
     };
-    let mut config = FredConfig::from_url(url.expose()).map_err(refused)?;
+    let mut config = parse_url(url).map_err(refused)?;
     config.version = RespVersion::RESP3;
     config.fail_fast = false;
     Builder::from_config(config)
-        .with_performance_config(|performance| performance.default_command_timeout = COMMAND_TIMEOUT)
+        .with_performance_config(|performance| {
+            performance.default_command_timeout = COMMAND_TIMEOUT;
+            performance.broadcast_channel_capacity = MESSAGES_MAX;
+        })
         .with_connection_config(|connection| {
             connection.connection_timeout = CONNECTION_TIMEOUT;
             connection.internal_command_timeout = CONNECTION_TIMEOUT;

@@ -151,3 +151,6 @@ async fn next_signal(interrupts: &mut Signal, terminations: &mut Signal) -> (&'s
         _ = terminations.recv() => ("SIGTERM", 143),
     }
 }
+
+#[cfg(test)]
+mod tests;
