@@ -2,7 +2,7 @@
 //!
 //! It needs `redis-server` in the path and fails without it: a test that silently skips proves nothing.
 
-use std::io;
+use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -13,6 +13,8 @@ use tempfile::TempDir;
 use crate::secret_url::SecretUrl;
 
 const START_TIMEOUT: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
+const ATTEMPTS_MAX: u32 = 5;
 const POLL: Duration = Duration::from_millis(5);
 
 /// A server that ends, with its files, when it is dropped.
@@ -27,9 +29,16 @@ pub struct TestRedis {
 impl TestRedis {
     /// Starts a server and waits until it answers.
     pub fn start() -> io::Result<TestRedis> {
-        let mut redis = TestRedis::reserve()?;
-        redis.restart()?;
-        Ok(redis)
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let mut redis = TestRedis::reserve()?;
+            match redis.restart() {
+                // Somebody took the free port first: another one, then.
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse && attempt < ATTEMPTS_MAX => {}
+                result => return result.map(|()| redis),
+            }
+        }
     }
 
     /// Chooses the port of a server that [`TestRedis::restart`] starts later.
@@ -51,7 +60,7 @@ impl TestRedis {
         &self.url
     }
 
-    /// Starts the server on its port, empty, and waits until it answers.
+    /// Starts the server on its port, empty, and waits until it answers. Fails with `AddrInUse` if it ends at once.
     pub fn restart(&mut self) -> io::Result<()> {
         self.kill();
         let process = Command::new("redis-server")
@@ -70,10 +79,15 @@ impl TestRedis {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
-        self.process = Some(process);
+        let process = self.process.insert(process);
         let deadline = Instant::now() + START_TIMEOUT;
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
-        while TcpStream::connect_timeout(&address, POLL).is_err() {
+        while !answers_as(self.port, process.id()).unwrap_or(false) {
+            if process.try_wait()?.is_some() {
+                return Err(io::Error::new(
+                    io::ErrorKind::AddrInUse,
+                    "redis-server ended at once",
+                ));
+            }
             if Instant::now() > deadline {
                 return Err(io::Error::new(
                     io::ErrorKind::TimedOut,
@@ -116,6 +130,17 @@ impl TestRedis {
             Err(io::Error::other("the signal was not delivered"))
         }
     }
+}
+
+/// Whether the server on this port is this process, and not a stranger who had the port first.
+fn answers_as(port: u16, process: u32) -> io::Result<bool> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let mut stream = TcpStream::connect_timeout(&address, ANSWER_TIMEOUT)?;
+    stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+    stream.write_all(b"INFO server\r\nQUIT\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer.contains(&format!("process_id:{process}\r\n")))
 }
 
 impl Drop for TestRedis {

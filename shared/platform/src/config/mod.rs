@@ -16,7 +16,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::env::VarError;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rust_decimal::Decimal;
@@ -163,17 +163,26 @@ const BPS_MAX: Decimal = Decimal::from_parts(10_000, 0, 0, false, 0);
 impl Config {
     /// Reads the process environment, and a `.env` file of the working directory where that has no value.
     pub fn from_env() -> Result<Config, ConfigError> {
-        let file = dot_env_file()?;
-        let mut errors = Vec::new();
+        Config::from_sources(from_process, &dot_env_file(Path::new(".env"))?)
+    }
+
+    /// The environment wins over the file, also with an empty value.
+    fn from_sources(
+        environment: impl Fn(&str) -> Result<String, VarError>,
+        file: &BTreeMap<String, String>,
+    ) -> Result<Config, ConfigError> {
         let mut values = BTreeMap::new();
+        let mut errors = Vec::new();
         for variable in variables() {
-            match from_process(variable.name) {
+            match environment(variable.name) {
                 Ok(value) => {
                     values.insert(variable.name, value);
                 }
                 Err(VarError::NotPresent) => {
-                    file.get(variable.name)
-                        .map(|value| values.insert(variable.name, value.clone()));
+                    values.extend(
+                        file.get(variable.name)
+                            .map(|value| (variable.name, value.clone())),
+                    );
                 }
                 Err(VarError::NotUnicode(_)) => {
                     errors.push(VariableError {
@@ -332,10 +341,10 @@ fn from_process(name: &str) -> Result<String, VarError> {
     std::env::var(name)
 }
 
-/// The assignments of `.env`; none if there is no such file. Of two for one name the first one counts.
-fn dot_env_file() -> Result<BTreeMap<String, String>, ConfigError> {
+/// The assignments of the file; none if there is no such file. Of two for one name the first one counts.
+fn dot_env_file(path: &Path) -> Result<BTreeMap<String, String>, ConfigError> {
     let mut values = BTreeMap::new();
-    match dotenvy::from_path_iter(".env") {
+    match dotenvy::from_path_iter(path) {
         Ok(assignments) => {
             for assignment in assignments {
                 let (name, value) = assignment.map_err(ConfigError::DotEnv)?;

@@ -2,7 +2,8 @@
 //! one switch that rewrites the generated file.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
 
 use secrecy::ExposeSecret as _;
 
@@ -433,6 +434,52 @@ fn an_empty_value_counts_as_not_set() {
     let config = parse(&[("PORT", ""), ("REDIS_URL", " "), ("ENCRYPTION_KEY", "")]).unwrap();
     assert_eq!(config.port, 5000);
     assert!(config.redis_url.is_none() && config.encryption_key.is_none());
+}
+
+#[test]
+fn the_environment_wins_over_the_env_file_which_wins_over_the_defaults() {
+    let file = BTreeMap::from([
+        ("PORT".to_owned(), "6000".to_owned()),
+        ("MARKET_SEED".into(), "7".into()),
+    ]);
+    let environment = |name: &str| match name {
+        "PORT" => Ok("7000".to_owned()),
+        _ => Err(VarError::NotPresent),
+    };
+    let config = Config::from_sources(environment, &file).unwrap();
+    assert_eq!(
+        (config.port, config.market_seed, config.lease_seconds),
+        (7000, 7, 30)
+    );
+}
+
+#[test]
+fn a_value_that_is_no_text_is_refused_by_name() {
+    let environment = |name: &str| match name {
+        "PORT" => Err(VarError::NotUnicode(OsString::from_vec(vec![0xff]))),
+        _ => Err(VarError::NotPresent),
+    };
+    let error = Config::from_sources(environment, &BTreeMap::new()).unwrap_err();
+    assert!(error.to_string().contains("PORT must be valid UTF-8"), "{error}");
+}
+
+#[test]
+fn an_env_file_may_be_absent_but_not_broken() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(".env");
+    assert!(dot_env_file(&path).unwrap().is_empty());
+    std::fs::write(&path, "# comment\nPORT=6000\nPORT=6001\nexport MARKET_SEED='7'\n").unwrap();
+    let values = dot_env_file(&path).unwrap();
+    assert_eq!(
+        (values["PORT"].as_str(), values["MARKET_SEED"].as_str()),
+        ("6000", "7")
+    );
+    std::fs::write(&path, "PORT=6000\nthis is no assignment\n").unwrap();
+    let error = dot_env_file(&path).unwrap_err();
+    assert!(
+        error.to_string().starts_with("the file .env cannot be used: "),
+        "{error}"
+    );
 }
 
 #[test]

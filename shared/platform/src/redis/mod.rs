@@ -19,10 +19,11 @@ use std::time::Duration;
 
 use fred::clients::Client;
 use fred::error::{Error as FredError, ErrorKind};
-use fred::interfaces::ClientLike as _;
+use fred::interfaces::{ClientLike as _, EventInterface as _};
 use fred::types::Builder;
 use fred::types::RespVersion;
 use fred::types::config::{Config as FredConfig, ReconnectPolicy, UnresponsiveConfig};
+use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::secret_url::SecretUrl;
@@ -102,6 +103,10 @@ impl RedisHandle {
         let url = database_url(url, database);
         let client = new_client(&url)?;
         let stop = CancellationToken::new();
+        tokio::spawn(
+            stop.clone()
+                .run_until_cancelled_owned(report_changes(client.clone(), url.clone())),
+        );
         tokio::spawn(keep_connected(client.clone(), stop.clone()));
         let inner = Inner {
             client,
@@ -244,22 +249,50 @@ pub(crate) fn new_client(url: &SecretUrl) -> Result<Client, RedisUrlError> {
 /// Keeps the client's connection task alive until `stop`; the client itself reconnects, but gives up on some
 /// errors.
 pub(crate) async fn keep_connected(client: Client, stop: CancellationToken) {
-    while !stop.is_cancelled() {
+    loop {
         let mut connection = client.connect();
         tokio::select! {
             () = stop.cancelled() => {
+                // Only says that there was no connection to end.
                 let _ = client.quit().await;
                 connection.abort();
+                return;
             }
             ended = &mut connection => {
                 if let Ok(Err(error)) = ended {
-                    tracing::warn!(%error, "the Redis client gave up; it starts anew");
-                }
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    () = tokio::time::sleep(RESTART_PAUSE) => {}
+                    tracing::warn!(%error, "the Redis client gave up and starts anew");
                 }
             }
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(RESTART_PAUSE) => {}
+        }
+    }
+}
+
+/// Logs each loss of Redis and each return once, however often the client tries in between.
+async fn report_changes(client: Client, url: SecretUrl) {
+    let (mut connections, mut errors) = (client.reconnect_rx(), client.error_rx());
+    let mut was_up = None;
+    loop {
+        tokio::select! {
+            connection = connections.recv() => match connection {
+                Ok(_) if was_up != Some(true) => {
+                    tracing::info!(redis.url = %url, "Redis is connected");
+                    was_up = Some(true);
+                }
+                Ok(_) | Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return,
+            },
+            error = errors.recv() => match error {
+                Ok((error, _)) if was_up != Some(false) && !client.is_connected() => {
+                    tracing::warn!(redis.url = %url, %error, "Redis is away; this process goes on without it");
+                    was_up = Some(false);
+                }
+                Ok(_) | Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return,
+            },
         }
     }
 }

@@ -4,7 +4,11 @@ use std::time::Instant;
 
 use fred::interfaces::{KeysInterface as _, LuaInterface as _};
 
+use tracing::dispatcher::with_default;
+
 use super::*;
+use crate::config::Config;
+use crate::telemetry::{LogBuffer, LogWriter, dispatch};
 use crate::test_redis::TestRedis;
 
 /// Long enough for a busy machine; the tests end as soon as the condition holds.
@@ -145,6 +149,78 @@ async fn several_commands_together_may_not_outlast_the_call() {
     assert!(matches!(answer, Err(RedisError::TimedOut)), "{answer:?}");
     assert!(before.elapsed() >= CALL_TIMEOUT);
     assert!(!handle.is_up());
+}
+
+#[tokio::test]
+async fn a_refused_password_is_tried_again_until_it_is_right() {
+    let redis = TestRedis::start().unwrap();
+    let admin = connected(&redis, 0).await;
+    let require = async |password: &str| {
+        let arguments = vec!["SET".to_owned(), "requirepass".to_owned(), password.to_owned()];
+        admin
+            .call(async |client| client.custom::<(), _>(fred::cmd!("CONFIG"), arguments).await)
+            .await
+    };
+    require("right").await.unwrap();
+    let url = redis
+        .url()
+        .expose()
+        .replace("redis://", "redis://:wrong@")
+        .parse()
+        .unwrap();
+    let handle = RedisHandle::connect(&url, 0).unwrap();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(!handle.is_up());
+    require("wrong").await.unwrap();
+    eventually("the password is right", || handle.is_up()).await;
+}
+
+#[test]
+fn a_loss_and_a_return_are_logged_once_and_without_the_password() {
+    let buffer = LogBuffer::new();
+    let config = Config::from_lookup(|name| (name == "LOG_FORMAT").then(|| "json".to_owned())).unwrap();
+    let dispatch = dispatch(&config, "api", LogWriter::Buffer(buffer.clone()));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    with_default(&dispatch, || {
+        runtime.block_on(async {
+            let mut redis = TestRedis::start().unwrap();
+            let url = redis
+                .url()
+                .expose()
+                .replace("redis://", "redis://default:hunter2@")
+                .parse()
+                .unwrap();
+            let handle = RedisHandle::connect(&url, 0).unwrap();
+            eventually("Redis is up", || handle.is_up()).await;
+            redis.kill();
+            eventually("Redis is down", || !handle.is_up()).await;
+            eventually("the loss is logged", || buffer.text().contains("Redis is away")).await;
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            redis.restart().unwrap();
+            eventually("Redis is up", || handle.is_up()).await;
+            eventually("it is logged", || {
+                buffer.text().matches("Redis is connected").count() == 2
+            })
+            .await;
+        });
+    });
+    let lines = buffer.json_lines();
+    let own: Vec<&str> = lines
+        .iter()
+        .filter(|line| line["target"] == "arbion_platform::redis")
+        .filter_map(|line| line["message"].as_str())
+        .collect();
+    let away = "Redis is away; this process goes on without it";
+    assert_eq!(
+        own,
+        ["Redis is connected", away, "Redis is connected"],
+        "{}",
+        buffer.text()
+    );
+    assert!(!buffer.text().contains("hunter2"), "{}", buffer.text());
 }
 
 #[tokio::test]
