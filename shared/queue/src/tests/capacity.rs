@@ -65,7 +65,13 @@ async fn twenty_thousand_waiting_jobs_all_run_and_nothing_of_them_stays_in_redis
     let record = Record::open();
     let consumer = Consumer::start(&queue, 16, &record);
     let began = Instant::now();
-    record.wait_for(0..20_000).await;
+    // Progress is watched, not the whole: how long 20 000 jobs take depends on the machine.
+    for share in 1..=20 {
+        eventually("a twentieth more has run", || async {
+            record.ran() >= share * 1_000
+        })
+        .await;
+    }
     println!("20 000 jobs in {:?}", began.elapsed());
     assert_eq!(record.repeated(), []);
     eventually("the traces are gone", || async {

@@ -167,6 +167,37 @@ async fn what_a_crashed_process_held_is_run_by_another() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_whose_handlers_are_all_busy_still_tells_that_it_lives() {
+    let server = RedisServer::start().await;
+    let queue = server.queue();
+    let record = Record::gated(0);
+    let consumer = Consumer::start(&queue, 1, &record);
+    queue.push(&jobs(0..3)).await;
+    eventually("one runs", || async { record.at_once() == 1 }).await;
+    let workers: Vec<String> = server.ask(&["ZRANGE", "arbion:jobs:workers", "0", "-1"]).await;
+    let [worker] = workers.as_slice() else {
+        panic!("one worker, not {workers:?}")
+    };
+    // Aged by one hour, which is long beyond the orphan window.
+    let (seconds, _): (i64, i64) = server.ask(&["TIME"]).await;
+    let aged = (seconds - 3_600).to_string();
+    server
+        .ask::<i64>(&["ZADD", "arbion:jobs:workers", &aged, worker])
+        .await;
+    eventually("the next heartbeat", || async {
+        server
+            .ask::<i64>(&["ZSCORE", "arbion:jobs:workers", worker])
+            .await
+            >= seconds
+    })
+    .await;
+    record.let_through(3);
+    record.wait_for(0..3).await;
+    consumer.stop().await;
+    assert_eq!(record.repeated(), []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn content_that_cannot_be_read_stops_nobody() {
     let server = RedisServer::start().await;
     let queue = server.queue();

@@ -89,6 +89,11 @@ async fn shutdown_waits_for_running_handlers_and_leaves_the_rest_to_the_next_con
         let consumer = Consumer::start(&queue, 2, &record);
         queue.push(&jobs(0..50)).await;
         eventually("two run", || async { record.at_once() == 2 }).await;
+        assert_eq!(
+            queue.waiting().await,
+            Some(48),
+            "a worker holds no job that it cannot start"
+        );
         consumer.ask_to_stop();
         // Whoever is asked to stop starts nothing new: both slots are taken until the gate opens.
         assert!(consumer.is_alive());

@@ -53,7 +53,7 @@ async fn a_wake_up_starts_jobs_at_once_and_without_it_they_wait_for_the_poll() {
         polled.median_micros
     );
     assert!(
-        woken.start.by_wake_up >= 180,
+        woken.start.by_wake_up >= 120,
         "started by the wake-up: {:?}",
         woken.start
     );
