@@ -30,14 +30,14 @@ impl Breaker {
         self.allows_at(Instant::now())
     }
 
-    /// Notes that no answer came.
-    pub fn open(&self) {
-        self.open_at(Instant::now());
+    /// Notes that no answer came; says whether that is news.
+    pub fn open(&self) -> bool {
+        self.open_at(Instant::now())
     }
 
-    /// Notes an answer.
-    pub fn close(&self) {
-        *self.lock() = None;
+    /// Notes an answer; says whether that is news.
+    pub fn close(&self) -> bool {
+        self.lock().take().is_some()
     }
 
     fn is_closed_at(&self, now: Instant) -> bool {
@@ -57,8 +57,9 @@ impl Breaker {
         }
     }
 
-    fn open_at(&self, now: Instant) {
-        *self.lock() = now.checked_add(self.pause);
+    fn open_at(&self, now: Instant) -> bool {
+        let until = now.checked_add(self.pause);
+        std::mem::replace(&mut *self.lock(), until).is_none()
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
@@ -77,7 +78,7 @@ mod tests {
         let at = |ms| start + Duration::from_millis(ms);
         assert!(breaker.is_closed_at(start) && breaker.allows_at(start));
 
-        breaker.open_at(start);
+        assert!(breaker.open_at(start), "the first failure is news");
         assert!(!breaker.is_closed_at(at(999)) && !breaker.allows_at(at(999)));
 
         assert!(breaker.is_closed_at(at(1000)), "looking does not use up the try");
@@ -91,7 +92,8 @@ mod tests {
             "the try got no answer, so another one follows"
         );
 
-        breaker.close();
+        assert!(!breaker.open_at(at(2000)), "a further failure is not");
+        assert!(breaker.close() && !breaker.close());
         assert!(breaker.is_closed_at(at(2001)) && breaker.allows_at(at(2001)) && breaker.allows_at(at(2001)));
     }
 }

@@ -143,8 +143,16 @@ impl RedisHandle {
             Ok(Err(error)) => Err(RedisError::Command(error)),
         };
         match answer {
-            Err(RedisError::TimedOut) => self.inner.breaker.open(),
-            _ => self.inner.breaker.close(),
+            Err(RedisError::TimedOut) => {
+                if self.inner.breaker.open() {
+                    tracing::warn!(redis.url = %self.inner.url, "Redis does not answer in time");
+                }
+            }
+            Ok(_) | Err(RedisError::Down | RedisError::Command(_)) => {
+                if self.inner.breaker.close() {
+                    tracing::info!(redis.url = %self.inner.url, "Redis answers again");
+                }
+            }
         }
         answer
     }

@@ -223,3 +223,22 @@ impl Listener {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_outbox_merges_by_topic_and_has_a_limit() {
+        let outbox = Outbox::default();
+        for _ in 0..3 {
+            (0..PENDING_TOPICS_MAX).for_each(|topic| outbox.put(&topic.to_string()));
+        }
+        outbox.put("one too many");
+        let taken = outbox.take();
+        assert_eq!(taken.len(), PENDING_TOPICS_MAX);
+        assert!(!taken.contains("one too many"));
+        assert_eq!(outbox.dropped.load(Ordering::Relaxed), 1);
+        assert!(outbox.take().is_empty());
+    }
+}
