@@ -18,7 +18,7 @@ pub(crate) fn ceil(asset: &Asset, price: Decimal) -> Option<Price> {
 
 /// The tick nearest to `price`, but at least one tick.
 pub(crate) fn nearest(asset: &Asset, price: Decimal) -> Option<Price> {
-    on_grid(asset, price, |ticks| ticks.round())
+    on_grid(asset, price, Decimal::round)
 }
 
 /// One tick above `price`.

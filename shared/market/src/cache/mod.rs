@@ -44,7 +44,7 @@ use shared::SharedCopies;
 const REMEMBERED_ASSETS_MAX: u64 = 100_000;
 
 /// How long a process remembers, at most.
-const REMEMBERED_FOR: Duration = Duration::from_secs(60);
+const REMEMBERED_FOR: Duration = Duration::from_mins(1);
 
 /// How long a provider may take.
 const PROVIDER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -217,19 +217,16 @@ impl Inner {
     }
 
     fn take_joined(&self, search: &mut Search, asset: &Asset, landing: &Landing) {
-        match landing.entries.get(&asset.id) {
-            Some((entry, source)) => {
-                // A leader with a lesser purpose may have found a copy that is too old for this one.
-                let is_newest = *source == Source::Provider;
-                if is_newest || self.serves(asset, entry, search.purpose, self.clock.now()) {
-                    self.counters.joined.increment();
-                    search.take(asset.id, entry.clone());
-                }
-            }
-            None => {
-                search.wanted.retain(|wanted| wanted != asset);
-                search.error = search.error.take().or_else(|| landing.error.clone());
-            }
+        let Some((entry, source)) = landing.entries.get(&asset.id) else {
+            search.wanted.retain(|wanted| wanted != asset);
+            search.error = search.error.take().or_else(|| landing.error.clone());
+            return;
+        };
+        // A leader with a lesser purpose may have found a copy that is too old for this one.
+        let is_newest = *source == Source::Provider;
+        if is_newest || self.serves(asset, entry, search.purpose, self.clock.now()) {
+            self.counters.joined.increment();
+            search.take(asset.id, entry.clone());
         }
     }
 

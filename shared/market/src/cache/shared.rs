@@ -1,8 +1,10 @@
 //! The copy of quotes in Redis that all processes share. It is an economy, never a need: every failure is a miss.
+//!
+//! A read waits for one command, so at most [`platform::redis::COMMAND_TIMEOUT`]; after a time-out the handle answers at
+//! once that Redis is down. So a Redis that hangs costs one reader a second a quarter of a second.
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::time::Duration;
 
 use domain::asset::Asset;
 use domain::id::AssetId;
@@ -17,9 +19,6 @@ use super::metrics::Counters;
 
 /// How long Redis keeps a copy, in seconds: the greatest age that any purpose accepts.
 const KEPT_SECONDS: i64 = 60;
-
-/// How long a quote waits for Redis. Then the provider is asked, so a hung Redis cannot delay a stop.
-const PATIENCE: Duration = Duration::from_millis(100);
 
 /// The shared copies of one provider's quotes.
 #[derive(Debug)]
@@ -38,7 +37,7 @@ impl SharedCopies {
     pub(super) async fn read(&self, assets: &[Asset], counters: &Counters) -> HashMap<AssetId, Entry> {
         let keys: Vec<String> = assets.iter().map(|asset| self.key(asset.id)).collect();
         let read = |client: Client| async move { client.mget::<Vec<Option<String>>, _>(keys).await };
-        let copies = self.bounded(read, counters).await.unwrap_or_default();
+        let copies = self.call(read, counters).await.unwrap_or_default();
         let mut found = HashMap::new();
         for (asset, copy) in assets.iter().zip(copies) {
             match copy.as_deref().map(serde_json::from_str::<Entry>) {
@@ -72,27 +71,21 @@ impl SharedCopies {
             pipeline.all::<Vec<()>>().await
         };
         // A copy that could not be written is fetched again by whoever misses it.
-        let _ = self.bounded(write, counters).await;
+        let _ = self.call(write, counters).await;
     }
 
-    /// Runs commands as long as a quote may wait for them; `None` when no answer came.
-    async fn bounded<T, F, Fut>(&self, commands: F, counters: &Counters) -> Option<T>
+    /// Runs commands; `None` when no answer came.
+    async fn call<T, F, Fut>(&self, commands: F, counters: &Counters) -> Option<T>
     where
         F: FnOnce(Client) -> Fut,
         Fut: Future<Output = Result<T, FredError>>,
     {
-        match tokio::time::timeout(PATIENCE, self.redis.call(commands)).await {
-            Ok(Ok(answer)) => Some(answer),
-            Ok(Err(RedisError::Down)) => None,
-            Ok(Err(error @ (RedisError::TimedOut | RedisError::Command(_)))) => {
+        match self.redis.call(commands).await {
+            Ok(answer) => Some(answer),
+            Err(RedisError::Down) => None,
+            Err(error @ (RedisError::TimedOut | RedisError::Command(_))) => {
                 counters.redis_errors.increment();
                 tracing::debug!(%error, "the shared quote cache did not answer");
-                None
-            }
-            Err(_) => {
-                counters.redis_errors.increment();
-                // The handle does not see that this call gave up.
-                self.redis.breaker().open();
                 None
             }
         }

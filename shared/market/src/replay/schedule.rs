@@ -98,9 +98,11 @@ impl<'a> Schedule<'a> {
         if is_over {
             return Some(Place::Begun(window.close));
         }
-        // The last second of the real span is the last one of the recorded span, however long both are.
-        let offset = (progress % length + 1) * window.seconds() / length - 1;
-        Some(Place::Begun(window.open + TimeDelta::seconds(offset.max(0))))
+        // The last second of the real span is the last one of the recorded span, however long both are. Rounded up:
+        // the offset is that of the recorded second in which this real one ends.
+        let ends_at = (progress % length + 1) * window.seconds();
+        let offset = (ends_at - 1) / length;
+        Some(Place::Begun(window.open + TimeDelta::seconds(offset)))
     }
 
     /// What plays once the tape is over: its last second, at the real time at which that was over.
