@@ -2,6 +2,7 @@
 
 pub mod dialect;
 mod m20261124_000001_schema;
+mod paper_m20261124_000001_book;
 
 use sea_orm_migration::prelude::*;
 
@@ -25,7 +26,7 @@ pub struct PaperMigrator;
 
 impl MigratorTrait for PaperMigrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![]
+        vec![Box::new(paper_m20261124_000001_book::Migration)]
     }
 
     fn migration_table_name() -> DynIden {
