@@ -9,7 +9,7 @@
 //!    when what is left does not pay for one more increment.
 //! 4. The only roundings are those of [`money::cost`] and of the fee, half-even to nine decimals, once per fill.
 //!
-//! The caller decides who comes first at a price, and takes what was filled off the size that is left.
+//! The caller decides who comes first at a price, and [takes](Step::take) what was filled off the size that is left.
 
 use rust_decimal::{Decimal, RoundingStrategy};
 
@@ -43,6 +43,56 @@ pub struct Terms {
     pub price_increment: Decimal,
     /// Quantities that the venue chooses are multiples of this, in units.
     pub quantity_increment: Decimal,
+}
+
+/// The prices of a quote, and what is left of its sizes: shared by all orders that meet the quote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// The best price someone pays, in quote currency.
+    pub bid: Price,
+    /// Units at the bid that nobody has sold yet.
+    pub bid_left: Decimal,
+    /// The best price someone asks, in quote currency.
+    pub ask: Price,
+    /// Units at the ask that nobody has bought yet.
+    pub ask_left: Decimal,
+}
+
+impl Step {
+    /// A quote that nobody has met yet.
+    pub const fn of(quote: &Quote) -> Self {
+        Self {
+            bid: quote.bid,
+            bid_left: quote.bid_size.get(),
+            ask: quote.ask,
+            ask_left: quote.ask_size.get(),
+        }
+    }
+
+    /// The price that an order on `side` meets.
+    pub const fn price(&self, side: Side) -> Price {
+        match side {
+            Side::Buy => self.ask,
+            Side::Sell => self.bid,
+        }
+    }
+
+    /// Units that an order on `side` can still get.
+    pub const fn left(&self, side: Side) -> Decimal {
+        match side {
+            Side::Buy => self.ask_left,
+            Side::Sell => self.bid_left,
+        }
+    }
+
+    /// Takes what was filled on `side` off the size; never below zero.
+    pub fn take(&mut self, side: Side, quantity: Quantity) {
+        let left = match side {
+            Side::Buy => &mut self.ask_left,
+            Side::Sell => &mut self.bid_left,
+        };
+        *left = (*left - quantity.get()).max(Decimal::ZERO).normalize();
+    }
 }
 
 /// Units that change hands now.
@@ -87,14 +137,14 @@ impl FillDecision {
     }
 }
 
-/// What `order` gets at `quote`, of whose size on its side `size_left` units are left.
-pub fn decide(order: &Asking, quote: &Quote, size_left: Decimal, terms: &Terms) -> FillDecision {
+/// What `order` gets of `step`.
+pub fn decide(order: &Asking, step: &Step, terms: &Terms) -> FillDecision {
     let has_one_try = matches!(order.time_in_force, TimeInForce::Ioc | TimeInForce::Fok);
     let unfilled = if has_one_try { Then::Cancel } else { Then::Rest };
     if has_one_try && order.was_tried {
         return FillDecision::nothing(Then::Cancel);
     }
-    let Some(price) = execution_price(order.side, order.kind, quote, terms) else {
+    let Some(price) = execution_price(order.side, order.kind, step, terms) else {
         return FillDecision::nothing(unfilled);
     };
     let wanted = units(order.remaining, price, terms.quantity_increment);
@@ -102,8 +152,8 @@ pub fn decide(order: &Asking, quote: &Quote, size_left: Decimal, terms: &Terms) 
         // Too little money for one increment, now and most likely for ever: an order that rests would never end.
         return FillDecision::nothing(Then::Cancel);
     }
-    let available =
-        down_to(size_left, terms.quantity_increment).min(most_units(price, terms.quantity_increment));
+    let available = down_to(step.left(order.side), terms.quantity_increment)
+        .min(most_units(price, terms.quantity_increment));
     let quantity = wanted.min(available);
     if order.time_in_force == TimeInForce::Fok && quantity < wanted {
         return FillDecision::nothing(Then::Cancel);
@@ -122,16 +172,16 @@ pub fn decide(order: &Asking, quote: &Quote, size_left: Decimal, terms: &Terms) 
     }
 }
 
-/// The price at which a market order on `side` trades at `quote`; `None` where it leaves the range of prices.
-pub fn market_price(side: Side, quote: &Quote, terms: &Terms) -> Option<Price> {
+/// The price at which a market order on `side` trades at `step`; `None` where it leaves the range of prices.
+pub fn market_price(side: Side, step: &Step, terms: &Terms) -> Option<Price> {
     let share = terms.slippage_basis_points.checked_div(Decimal::from(10_000))?;
     let price = match side {
         Side::Buy => {
-            let worse = quote.ask.get().checked_mul(Decimal::ONE.checked_add(share)?)?;
+            let worse = step.ask.get().checked_mul(Decimal::ONE.checked_add(share)?)?;
             up_to(worse, terms.price_increment)?
         }
         Side::Sell => {
-            let bid = quote.bid.get();
+            let bid = step.bid.get();
             let worse = bid.checked_mul(Decimal::ONE.checked_sub(share)?)?;
             // A price cannot be rounded down to nothing: the lowest is one increment, or a bid below it.
             down_to(worse, terms.price_increment).max(terms.price_increment.min(bid))
@@ -157,11 +207,11 @@ pub fn units(amount: Amount, price: Price, increment: Decimal) -> Decimal {
     }
 }
 
-fn execution_price(side: Side, kind: OrderKind, quote: &Quote, terms: &Terms) -> Option<Price> {
+fn execution_price(side: Side, kind: OrderKind, step: &Step, terms: &Terms) -> Option<Price> {
     match (kind, side) {
-        (OrderKind::Market, _) => market_price(side, quote, terms),
-        (OrderKind::Limit { limit_price }, Side::Buy) => (quote.ask <= limit_price).then_some(quote.ask),
-        (OrderKind::Limit { limit_price }, Side::Sell) => (quote.bid >= limit_price).then_some(quote.bid),
+        (OrderKind::Market, _) => market_price(side, step, terms),
+        (OrderKind::Limit { limit_price }, Side::Buy) => (step.ask <= limit_price).then_some(step.ask),
+        (OrderKind::Limit { limit_price }, Side::Sell) => (step.bid >= limit_price).then_some(step.bid),
     }
 }
 

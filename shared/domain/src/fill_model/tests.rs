@@ -1,10 +1,8 @@
 //! The decision as a table, and its laws for any order, quote and size.
 
-use chrono::DateTime;
 use proptest::prelude::*;
 
 use super::*;
-use crate::asset::{Asset, AssetClass};
 use crate::money::Notional;
 
 fn decimal(text: &str) -> Decimal {
@@ -15,18 +13,13 @@ fn price(text: &str) -> Price {
     Price::new(decimal(text)).unwrap()
 }
 
-fn quote(bid: &str, ask: &str) -> Quote {
-    let size = Quantity::new(Decimal::from(100)).unwrap();
-    Quote {
-        asset_id: Asset::id_of(AssetClass::UsEquity, "AAPL"),
+/// A step with as many units left at the bid as at the ask.
+fn step(bid: &str, ask: &str, left: Decimal) -> Step {
+    Step {
         bid: price(bid),
-        bid_size: size,
+        bid_left: left,
         ask: price(ask),
-        ask_size: size,
-        last: price(bid),
-        low: price(bid),
-        high: price(ask),
-        at: DateTime::UNIX_EPOCH,
+        ask_left: left,
     }
 }
 
@@ -123,7 +116,7 @@ fn every_kind_and_time_in_force_gets_what_its_name_says() {
     ];
     for (name, side, limit, time_in_force, amount, size_left, numbers, then) in rows {
         let order = asking(side, limit, time_in_force, amount);
-        let decision = decide(&order, &quote("99.90", "100.00"), decimal(size_left), &shares());
+        let decision = decide(&order, &step("99.90", "100.00", decimal(size_left)), &shares());
         let expected = numbers.map(|numbers| numbers.map(str::to_owned));
         assert_eq!(shown(&decision), (expected, then), "{name}");
     }
@@ -141,7 +134,7 @@ fn an_order_with_one_try_does_not_get_a_second() {
             was_tried: true,
             ..asking(Side::Buy, None, time_in_force, quantity("1"))
         };
-        let decision = decide(&order, &quote("99", "100"), Decimal::from(100), &shares());
+        let decision = decide(&order, &step("99", "100", Decimal::from(100)), &shares());
         assert_eq!(decision.then, then, "{time_in_force}");
         assert_eq!(
             decision.execution.is_some(),
@@ -171,13 +164,13 @@ fn slippage_is_rounded_to_the_increment_against_the_trader() {
         ),
     ] {
         let terms = terms(slippage, "0", increment, "1");
-        let quote = quote(bid, ask);
+        let step = step(bid, ask, Decimal::ONE);
         assert_eq!(
-            market_price(Side::Sell, &quote, &terms),
+            market_price(Side::Sell, &step, &terms),
             Some(price(sell)),
             "{bid}"
         );
-        assert_eq!(market_price(Side::Buy, &quote, &terms), Some(price(buy)), "{ask}");
+        assert_eq!(market_price(Side::Buy, &step, &terms), Some(price(buy)), "{ask}");
     }
 }
 
@@ -186,8 +179,7 @@ fn a_price_beyond_the_range_fills_nothing() {
     let order = asking(Side::Buy, None, TimeInForce::Day, quantity("1"));
     let decision = decide(
         &order,
-        &quote("8999999999", "8999999999"),
-        Decimal::from(100),
+        &step("8999999999", "8999999999", Decimal::from(100)),
         &shares(),
     );
     assert_eq!(decision, FillDecision::nothing(Then::Rest));
@@ -198,8 +190,7 @@ fn a_fill_stays_below_the_largest_notional() {
     let order = asking(Side::Buy, Some("100000"), TimeInForce::Day, quantity("150000"));
     let decision = decide(
         &order,
-        &quote("99999", "100000"),
-        Decimal::from(1_000_000),
+        &step("99999", "100000", Decimal::from(1_000_000)),
         &shares(),
     );
     let execution = decision.execution.unwrap();
@@ -212,8 +203,7 @@ fn a_fill_stays_below_the_largest_notional() {
     };
     let decision = decide(
         &whole,
-        &quote("99999", "100000"),
-        Decimal::from(1_000_000),
+        &step("99999", "100000", Decimal::from(1_000_000)),
         &shares(),
     );
     assert_eq!(decision, FillDecision::nothing(Then::Cancel));
@@ -223,9 +213,9 @@ fn a_fill_stays_below_the_largest_notional() {
 fn whole_units_are_filled_whole() {
     let terms = terms("0", "0", "0.01", "1");
     let order = asking(Side::Buy, None, TimeInForce::Day, quantity("10"));
-    let decision = decide(&order, &quote("99", "100"), decimal("4.7"), &terms);
+    let decision = decide(&order, &step("99", "100", decimal("4.7")), &terms);
     assert_eq!(shown(&decision).0.unwrap()[0], "4");
-    let decision = decide(&order, &quote("99", "100"), decimal("0.7"), &terms);
+    let decision = decide(&order, &step("99", "100", decimal("0.7")), &terms);
     assert_eq!(decision, FillDecision::nothing(Then::Rest));
 }
 
@@ -272,10 +262,13 @@ fn any_order() -> impl Strategy<Value = Asking> {
     })
 }
 
-fn any_quote() -> impl Strategy<Value = Quote> {
-    (1_i64..150_000, 0_i64..2_000).prop_map(|(bid, spread)| {
-        let (bid, ask) = (Decimal::new(bid, 2), Decimal::new(bid + spread, 2));
-        quote(&bid.to_string(), &ask.to_string())
+fn any_step() -> impl Strategy<Value = Step> {
+    let size = || (0_i64..1_000_000_000_000).prop_map(|nano| Decimal::new(nano, 9));
+    (1_i64..150_000, 0_i64..2_000, size(), size()).prop_map(|(bid, spread, bid_left, ask_left)| Step {
+        bid: Price::new(Decimal::new(bid, 2)).unwrap(),
+        bid_left,
+        ask: Price::new(Decimal::new(bid + spread, 2)).unwrap(),
+        ask_left,
     })
 }
 
@@ -296,17 +289,18 @@ fn any_terms() -> impl Strategy<Value = Terms> {
 proptest! {
     #[test]
     fn a_fill_never_exceeds_the_order_the_size_or_the_limit(
-        order in any_order(), quote in any_quote(), size in 0_i64..1_000_000_000_000, terms in any_terms(),
+        order in any_order(), step in any_step(), terms in any_terms(),
     ) {
-        let size = Decimal::new(size, 9);
-        let decision = decide(&order, &quote, size, &terms);
+        let decision = decide(&order, &step, &terms);
         let has_one_try = matches!(order.time_in_force, TimeInForce::Ioc | TimeInForce::Fok);
         prop_assert!(!(has_one_try && decision.then == Then::Rest));
         let Some(execution) = decision.execution else {
             prop_assert_ne!(decision.then, Then::Done);
             return Ok(());
         };
-        prop_assert!(execution.quantity.get() <= size);
+        let mut after = step;
+        after.take(order.side, execution.quantity);
+        prop_assert_eq!(after.left(order.side) + execution.quantity.get(), step.left(order.side));
         prop_assert!(execution.fee >= Decimal::ZERO);
         match order.remaining {
             Amount::Quantity(quantity) => prop_assert!(execution.quantity <= quantity),
@@ -314,10 +308,10 @@ proptest! {
         }
         let price = execution.price;
         match (order.side, order.kind) {
-            (Side::Buy, OrderKind::Market) => prop_assert!(price >= quote.ask),
-            (Side::Sell, OrderKind::Market) => prop_assert!(price <= quote.bid),
-            (Side::Buy, OrderKind::Limit { limit_price }) => prop_assert!(price <= limit_price && price == quote.ask),
-            (Side::Sell, OrderKind::Limit { limit_price }) => prop_assert!(price >= limit_price && price == quote.bid),
+            (Side::Buy, OrderKind::Market) => prop_assert!(price >= step.ask),
+            (Side::Sell, OrderKind::Market) => prop_assert!(price <= step.bid),
+            (Side::Buy, OrderKind::Limit { limit_price }) => prop_assert!(price <= limit_price && price == step.ask),
+            (Side::Sell, OrderKind::Limit { limit_price }) => prop_assert!(price >= limit_price && price == step.bid),
         }
         prop_assert_eq!(execution.cost, money::cost(price.get(), execution.quantity.get()).unwrap());
         if order.time_in_force == TimeInForce::Fok {
@@ -328,13 +322,14 @@ proptest! {
     /// Quote after quote, what is filled adds up to the order, and the order ends.
     #[test]
     fn an_order_that_meets_enough_quotes_ends_filled(
-        order in any_order(), quote in any_quote(), terms in any_terms(), size in 100_i64..10_000,
+        order in any_order(), step in any_step(), terms in any_terms(), size in 100_i64..10_000,
     ) {
         let order = Asking { kind: OrderKind::Market, time_in_force: TimeInForce::Gtc, ..order };
         let terms = Terms { quantity_increment: decimal("0.000000001"), ..terms };
+        let step = Step { bid_left: Decimal::from(size), ask_left: Decimal::from(size), ..step };
         let (mut open, mut filled) = (order, Decimal::ZERO);
         for _ in 0..1_000_000 {
-            let decision = decide(&open, &quote, Decimal::from(size), &terms);
+            let decision = decide(&open, &step, &terms);
             if let Some(execution) = decision.execution {
                 filled += match order.remaining {
                     Amount::Quantity(_) => execution.quantity.get(),
