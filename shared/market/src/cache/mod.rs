@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use domain::asset::{Asset, MarketHours};
+use domain::asset::{Asset, AssetClass, MarketHours};
 use domain::id::AssetId;
 use domain::quote::{Purpose, Quote};
 use platform::SharedClock;
@@ -156,77 +156,105 @@ impl CachedQuotes {
 }
 
 impl Search {
-    /// Takes an answer for an asset that is wanted.
-    fn take(&mut self, asset: AssetId, entry: Entry) {
-        self.wanted.retain(|wanted| wanted.id != asset);
-        self.found.extend(entry.quote.map(|quote| (asset, quote)));
+    /// Takes an answer.
+    fn take(&mut self, asset: AssetId, entry: &Entry) {
+        self.found.extend(entry.quote.clone().map(|quote| (asset, quote)));
     }
 
-    /// Takes all answers of a fetch that was made for everything this caller wants.
+    /// Takes all answers of a fetch that was made for this caller.
     fn conclude(&mut self, landing: &Landing) {
         for (asset, (entry, _)) in &landing.entries {
-            self.take(*asset, entry.clone());
+            self.take(*asset, entry);
         }
+        self.fail(landing);
+    }
+
+    /// Notes why assets have no answer; the first reason counts.
+    fn fail(&mut self, landing: &Landing) {
         self.error = self.error.take().or_else(|| landing.error.clone());
     }
 }
 
+/// The present time, with what the calendar says about it.
+#[derive(Clone, Copy)]
+struct Present {
+    now: DateTime<Utc>,
+    equities_trade: bool,
+}
+
+impl Present {
+    fn serves(self, asset: &Asset, entry: &Entry, purpose: Purpose) -> bool {
+        let in_session = match asset.class {
+            AssetClass::UsEquity => self.equities_trade,
+            AssetClass::Crypto => true,
+        };
+        entry.serves(purpose, self.now, in_session)
+    }
+}
+
 impl Inner {
-    fn serves(&self, asset: &Asset, entry: &Entry, purpose: Purpose, now: DateTime<Utc>) -> bool {
-        entry.serves(purpose, now, asset.class.is_in_session(now, self.hours))
+    fn present(&self) -> Present {
+        let now = self.clock.now();
+        Present {
+            now,
+            equities_trade: AssetClass::UsEquity.is_in_session(now, self.hours),
+        }
     }
 
-    async fn remembered(&self, asset: &Asset, purpose: Purpose, now: DateTime<Utc>) -> Option<Entry> {
+    async fn remembered(&self, asset: &Asset, purpose: Purpose, present: Present) -> Option<Entry> {
         self.memory
             .get(&asset.id)
             .await
-            .filter(|entry| self.serves(asset, entry, purpose, now))
+            .filter(|entry| present.serves(asset, entry, purpose))
     }
 
     async fn look_in_memory(&self, search: &mut Search) {
-        let now = self.clock.now();
+        let present = self.present();
         for asset in std::mem::take(&mut search.wanted) {
-            match self.remembered(&asset, search.purpose, now).await {
+            match self.remembered(&asset, search.purpose, present).await {
                 Some(entry) => {
                     self.counters.memory_hits.increment();
-                    search.take(asset.id, entry);
+                    search.take(asset.id, &entry);
                 }
                 None => search.wanted.push(asset),
             }
         }
     }
 
-    /// Fetches what nobody fetches yet, and waits for the rest.
+    /// Fetches what nobody fetches yet, and waits for the rest. Still wanted is then only what a cancelled caller was
+    /// about to fetch, and what another found too old.
     async fn fly_or_join(&self, search: &mut Search) {
         let Boarded { own, joined } = self.flights.board(&search.wanted);
+        search.wanted.clear();
         if let Some(flight) = own {
-            let assets = flight.assets.clone();
             let landing = self.fly(flight, search.purpose).await;
             search.conclude(&landing);
-            search.wanted.retain(|wanted| !assets.contains(wanted));
         }
         for (flight, assets) in joined {
-            // A leader that was dropped leaves its assets wanted: the next round fetches them.
-            let Some(landing) = flight.landing().await else {
-                continue;
-            };
-            for asset in assets {
-                self.take_joined(search, &asset, &landing);
+            match flight.landing().await {
+                Some(landing) => self.take_joined(search, assets, &landing),
+                None => search.wanted.extend(assets),
             }
         }
     }
 
-    fn take_joined(&self, search: &mut Search, asset: &Asset, landing: &Landing) {
-        let Some((entry, source)) = landing.entries.get(&asset.id) else {
-            search.wanted.retain(|wanted| wanted != asset);
-            search.error = search.error.take().or_else(|| landing.error.clone());
-            return;
-        };
-        // A leader with a lesser purpose may have found a copy that is too old for this one.
-        let is_newest = *source == Source::Provider;
-        if is_newest || self.serves(asset, entry, search.purpose, self.clock.now()) {
-            self.counters.joined.increment();
-            search.take(asset.id, entry.clone());
+    fn take_joined(&self, search: &mut Search, assets: Vec<Asset>, landing: &Landing) {
+        let present = self.present();
+        for asset in assets {
+            match landing.entries.get(&asset.id) {
+                None => search.fail(landing),
+                // A leader with a lesser purpose may have found a copy that is too old for this one. What the provider
+                // said just now is the newest there is.
+                Some((entry, source))
+                    if *source != Source::Provider && !present.serves(&asset, entry, search.purpose) =>
+                {
+                    search.wanted.push(asset);
+                }
+                Some((entry, _)) => {
+                    self.counters.joined.increment();
+                    search.take(asset.id, entry);
+                }
+            }
         }
     }
 
@@ -240,10 +268,10 @@ impl Inner {
     /// The answers for `assets`: from memory if another flight just landed, from Redis, from the provider.
     async fn fetch(&self, assets: Vec<Asset>, purpose: Purpose) -> Landing {
         let mut landing = Landing::default();
-        let now = self.clock.now();
+        let present = self.present();
         let mut missing = Vec::new();
         for asset in assets {
-            match self.remembered(&asset, purpose, now).await {
+            match self.remembered(&asset, purpose, present).await {
                 Some(entry) => {
                     self.counters.memory_hits.increment();
                     landing.entries.insert(asset.id, (entry, Source::Memory));
@@ -264,12 +292,12 @@ impl Inner {
             return assets;
         };
         let mut copies = shared.read(&assets, &self.counters).await;
-        let now = self.clock.now();
+        let present = self.present();
         let mut missing = Vec::new();
         for asset in assets {
             let copy = copies
                 .remove(&asset.id)
-                .filter(|entry| self.serves(&asset, entry, purpose, now));
+                .filter(|entry| present.serves(&asset, entry, purpose));
             if let Some(entry) = copy {
                 self.counters.redis_hits.increment();
                 self.memory.insert(asset.id, entry.clone()).await;
