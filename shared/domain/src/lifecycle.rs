@@ -39,6 +39,21 @@ pub enum Submission {
     Acknowledged,
 }
 
+impl Submission {
+    /// Every value.
+    pub const ALL: [Self; 4] = [Self::Unsent, Self::Sending, Self::Unconfirmed, Self::Acknowledged];
+
+    /// The name on the wire and in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unsent => "unsent",
+            Self::Sending => "sending",
+            Self::Unconfirmed => "unconfirmed",
+            Self::Acknowledged => "acknowledged",
+        }
+    }
+}
+
 /// How an order ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -53,6 +68,28 @@ pub enum How {
     Rejected,
     /// Another order took its place.
     Replaced,
+}
+
+impl How {
+    /// Every value.
+    pub const ALL: [Self; 5] = [
+        Self::Filled,
+        Self::Canceled,
+        Self::Expired,
+        Self::Rejected,
+        Self::Replaced,
+    ];
+
+    /// The name in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Filled => "filled",
+            Self::Canceled => "canceled",
+            Self::Expired => "expired",
+            Self::Rejected => "rejected",
+            Self::Replaced => "replaced",
+        }
+    }
 }
 
 /// What has happened to an order. Stored; everything else is derived.
@@ -74,6 +111,8 @@ pub struct Facts {
     pub filled_cost: Decimal,
     /// How and when it ended.
     pub closed: Option<(How, DateTime<Utc>)>,
+    /// The broker's words, where it refused the order.
+    pub reject_reason: Option<String>,
 }
 
 impl Facts {
@@ -88,6 +127,7 @@ impl Facts {
             filled_quantity: Decimal::ZERO,
             filled_cost: Decimal::ZERO,
             closed: None,
+            reject_reason: None,
         }
     }
 
@@ -719,10 +759,8 @@ impl Order {
             }
             OrderEvent::ReplaceRequested { replaced_by } => facts.replaced_by = Some(*replaced_by),
             OrderEvent::ReplaceRefused { .. } => facts.replaced_by = None,
-            OrderEvent::Refused { .. }
-            | OrderEvent::Canceled
-            | OrderEvent::Expired
-            | OrderEvent::Replaced => {}
+            OrderEvent::Refused { reason } => facts.reject_reason = Some(reason.clone()),
+            OrderEvent::Canceled | OrderEvent::Expired | OrderEvent::Replaced => {}
         }
     }
 

@@ -74,6 +74,9 @@ pub enum Direction {
 }
 
 impl Direction {
+    /// Both directions.
+    pub const ALL: [Self; 2] = [Self::Falling, Self::Rising];
+
     /// The name in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -98,6 +101,9 @@ pub enum TriggerState {
 }
 
 impl TriggerState {
+    /// Every state.
+    pub const ALL: [Self; 4] = [Self::Armed, Self::Firing, Self::Done, Self::Canceled];
+
     /// The name on the wire and in the database.
     pub const fn as_str(self) -> &'static str {
         match self {

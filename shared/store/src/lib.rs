@@ -1,12 +1,21 @@
 //! The only place that knows SQL on Arbion's own tables.
 
+pub mod attempts;
+mod book;
+pub mod cause;
 pub mod connect;
+pub mod connections;
 pub mod entity;
 pub mod error;
+mod ledger;
 pub mod money;
+pub mod orders;
+pub mod reports;
 mod time;
 mod transaction;
+pub mod triggers;
 pub mod update_many;
+pub mod work;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,11 +23,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sea_orm::{DatabaseConnection, DbBackend};
 
+pub use attempts::{AttemptOutcome, Begin, Dispatch, LookUp};
+pub use cause::Cause;
 pub use connect::StoreOptions;
+pub use connections::ConnectionView;
 pub use error::StoreError;
+pub use ledger::Fees;
 pub use money::{Money, Rate};
+pub use orders::{
+    AcceptContext, AcceptRequest, Accepted, CancelAnswer, ExitCause, IdempotencyKey, OrderEventRow,
+    OrderFilter, PositionRow, Refusal, ReplaceRefusal, Replacement, RoleLimits, SavedAnswer, StatusFilter,
+    SubmissionView,
+};
+pub use reports::Recorded;
 pub use transaction::{TransactionStats, Tx};
+pub use triggers::{Fired, Firing, NewTrigger, TriggerCancel};
 pub use update_many::update_many;
+pub use work::{Claim, WorkKind};
 
 /// The database of an installation. Clones share the connections.
 #[derive(Debug, Clone)]

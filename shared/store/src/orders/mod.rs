@@ -1,0 +1,12 @@
+//! Orders: accepting, reading, cancelling and replacing them.
+
+pub mod accept;
+pub mod cancel;
+pub mod read;
+pub mod replace;
+pub(crate) mod row;
+
+pub use accept::{AcceptContext, AcceptRequest, Accepted, IdempotencyKey, Refusal, RoleLimits, SavedAnswer};
+pub use cancel::CancelAnswer;
+pub use read::{ExitCause, OrderEventRow, OrderFilter, PositionRow, StatusFilter, SubmissionView};
+pub use replace::{ReplaceRefusal, Replacement};
