@@ -119,9 +119,12 @@ def unused_faults(package):
 
 
 def twice_faults(package):
-    """Dependencies that a package declares for its code and once more for its tests, which adds nothing."""
+    """Dependencies that a package declares for its code and once more for its tests, which adds nothing, unless the code
+    needs them under a feature only."""
     declared = collections.defaultdict(dict)
     for dependency in package["dependencies"]:
+        if dependency["optional"]:
+            continue
         declared[dependency["rename"] or dependency["name"]][dependency["kind"]] = set(dependency["features"])
     for name, kinds in declared.items():
         if None in kinds and "dev" in kinds and kinds["dev"] <= kinds[None]:
