@@ -1,0 +1,320 @@
+//! Orders on their way: claimed, sent, answered, reported.
+
+use std::time::Duration;
+
+use domain::asset::Asset;
+use domain::id::{BrokerOrderId, ClientOrderId, OrderId};
+use domain::lifecycle::OrderStatus;
+use domain::order::{Order, Side};
+use domain::reconcile::{Reported, VenueOrder};
+use rust_decimal::Decimal;
+use sea_orm::{ConnectionTrait, EntityTrait};
+use store::entity::{fills, order_work};
+use store::testing::{TestStore, Trader};
+use store::users::Role;
+use store::{
+    AttemptOutcome, Begin, CancelAnswer, Cause, LookUp, ReplaceRefusal, Replacement, StoreError, WorkKind,
+};
+use uuid::Uuid;
+
+use crate::given::{
+    LEASE, accept, acknowledged, assert_book_is_sound, begin, claim, context, decimal, filled, go, later,
+    own, price, report, request, said, send, status, units,
+};
+
+fn user() -> Cause {
+    Cause::Request {
+        request_id: "test".into(),
+        credential_id: None,
+    }
+}
+
+async fn trader(test: &TestStore) -> (Trader, Asset) {
+    (
+        test.trader(Role::Superadmin, Decimal::from(10_000)).await,
+        test.asset("AAPL").await,
+    )
+}
+
+async fn work_of(test: &TestStore) -> Vec<String> {
+    order_work::Entity::find()
+        .all(test.read())
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|row| row.kind)
+        .collect()
+}
+
+/// Makes every lease end now, and all work due.
+async fn age_leases(test: &TestStore) {
+    let sql = "UPDATE order_work SET due_at = '2020-01-01T00:00:00+00:00', claimed_until = CASE WHEN claimed_until IS NULL THEN NULL ELSE '2020-01-01T00:00:00+00:00' END";
+    let sql = match test.backend() {
+        sea_orm::DbBackend::Postgres => sql.replace("THEN NULL ELSE", "THEN NULL::timestamptz ELSE"),
+        _ => sql.to_owned(),
+    };
+    test.write().execute_unprepared(&sql).await.unwrap();
+}
+
+fn replacement(quantity: Option<&str>, limit: Option<&str>) -> Replacement {
+    let new_id = OrderId(Uuid::now_v7());
+    Replacement {
+        new_id,
+        client_order_id: ClientOrderId::from(new_id),
+        quantity: quantity.map(units),
+        limit_price: limit.map(price),
+        time_in_force: None,
+    }
+}
+
+async fn replace(
+    test: &TestStore,
+    trader: &Trader,
+    asset: &Asset,
+    order: &Order,
+    replacement: Replacement,
+) -> Result<Order, ReplaceRefusal> {
+    let quotes = std::collections::HashMap::new();
+    test.request_replace(
+        trader.account,
+        order.id,
+        replacement,
+        asset,
+        user(),
+        &context(&quotes),
+    )
+    .await
+    .unwrap()
+    .map(|accepted| accepted.order)
+}
+
+store::testing::on_both! {
+    async fn an_order_is_sent_filled_and_booked(test: TestStore) {
+        let (trader, asset) = trader(test).await;
+        let order = accept(test, request(&trader, &asset, Side::Buy, "10", Some("100"))).await;
+        let dispatch = go(test, &order).await;
+        assert_eq!(status(test, &trader, &order).await, OrderStatus::PendingNew);
+        assert_eq!(dispatch.connection.id, trader.connection);
+        test.finish_attempt(&dispatch, acknowledged(), later(2)).await.unwrap();
+        assert_eq!(status(test, &trader, &order).await, OrderStatus::New);
+        assert_eq!(work_of(test).await, Vec::<String>::new(), "nothing is left to do");
+        report(test, &trader, &[filled(&order, "f1", "4", "99")]).await;
+        assert_eq!(status(test, &trader, &order).await, OrderStatus::PartiallyFilled);
+        assert_eq!(test.balance(trader.account).await.unwrap().reserved, decimal("600"));
+        report(test, &trader, &[filled(&order, "f2", "6", "100")]).await;
+        assert_eq!(status(test, &trader, &order).await, OrderStatus::Filled);
+        let balance = test.balance(trader.account).await.unwrap();
+        assert_eq!((balance.cash, balance.reserved), (decimal("9004"), Decimal::ZERO));
+        let position = test.position(trader.account, asset.id).await.unwrap().unwrap();
+        assert_eq!((position.quantity, position.cost_basis), (decimal("10"), decimal("996")));
+        let kinds: Vec<_> =
+            test.order_events(trader.account, 0, 10).await.unwrap().into_iter().map(|event| event.kind).collect();
+        assert_eq!(kinds, ["accepted", "new", "partial_fill", "fill"]);
+        assert_book_is_sound(test, &trader).await;
+    }
+
+    async fn the_same_fill_reported_twice_is_booked_once(test: TestStore) {
+        let (trader, asset) = trader(test).await;
+        let order = accept(test, request(&trader, &asset, Side::Buy, "10", Some("100"))).await;
+        send(test, &order).await;
+        let fill = filled(&order, "f1", "4", "100");
+        let first = report(test, &trader, &[fill.clone(), fill.clone()]).await;
+        let second = report(test, &trader, &[fill]).await;
+        assert_eq!((first.applied, first.skipped, second.applied, second.skipped), (1, 1, 0, 1));
+        assert_eq!(fills::Entity::find().all(test.read()).await.unwrap().len(), 1);
+        assert_eq!(test.balance(trader.account).await.unwrap().cash, decimal("9600"));
+    }
+
+    async fn a_cursor_that_someone_else_moved_records_nothing(test: TestStore) {
+        let (trader, asset) = trader(test).await;
+        let order = accept(test, request(&trader, &asset, Side::Buy, "1", Some("100"))).await;
+        send(test, &order).await;
+        report(test, &trader, &[]).await;
+        let late = test
+            .record_reports(trader.connection, "paper", "", &[filled(&order, "f", "1", "100")], "9", later(5))
+            .await;
+        assert!(matches!(late, Err(StoreError::Stale { .. })), "{late:?}");
+        assert_eq!(status(test, &trader, &order).await, OrderStatus::New);
+    }
+
+    async fn work_is_claimed_by_one_worker_at_a_time(test: TestStore) {
+        let (trader, asset) = trader(test).await;
+        let order = accept(test, request(&trader, &asset, Side::Buy, "1", Some("100"))).await;
+        let other = test.second().await;
+        let (a, b) = tokio::join!(test.claim_due("a", LEASE, 10), other.claim_due("b", LEASE, 10));
+        assert_eq!(a.unwrap().len() + b.unwrap().len(), 1);
+        assert_eq!(test.claim_order("c", order.id, LEASE).await.unwrap(), vec![]);
+        age_leases(test).await;
+        assert_eq!(test.overdue_work(Duration::from_secs(2), 10).await.unwrap(), vec![order.id]);
+        assert_eq!(test.claim_order("c", order.id, LEASE).await.unwrap().len(), 1);
+    }
+
+    async fn a_worker_whose_claim_was_taken_over_can_neither_send_nor_write(test: TestStore) {
+        let (trader, asset) = trader(test).await;
+        let order = accept(test, request(&trader, &asset, Side::Buy, "1", Some("100"))).await;
+        let slow = claim(test, &order).await;
+        age_leases(test).await;
+        let fast = claim(test, &order).await;
+        assert!(fast.fence > slow.fence);
+        assert!(matches!(begin(test, &slow).await, Begin::Gone), "the stale one may not send");
+        let Begin::Go(sent) = begin(test, &fast).await else { panic!("the new one may") };
+        test.finish_attempt(&sent, acknowledged(), later(3)).await.unwrap();
+        assert_eq!(status(test, &trader, &order).await, OrderStatus::New);
+    }
+
+    async fn a_take_over_after_the_send_looks_the_order_up_and_never_sends_again(test: TestStore) {
+        let (trader, asset) = trader(test).await;
+        let order = accept(test, request(&trader, &asset, Side::Buy, "1", Some("100"))).await;
+        let dead = go(test, &order).await;
+        age_leases(test).await;
+        assert!(matches!(begin(test, &claim(test, &order).await).await, Begin::Gone));
+        assert_eq!(work_of(test).await, ["reconcile"]);
+        let late = test.finish_attempt(&dead, acknowledged(), later(3)).await;
+        assert!(matches!(late, Err(StoreError::Stale { .. })), "{late:?}");
+        let look = go(test, &order).await;
+        assert_eq!(look.claim.kind, WorkKind::Reconcile);
+        let venue = VenueOrder { broker_order_id: BrokerOrderId("v".into()), is_working: true, refused: None };
+        test.finish_lookup(&look, LookUp::Present(venue), Duration::from_secs(1), later(4)).await.unwrap();
+        assert_eq!(status(test, &trader, &order).await, OrderStatus::New);
+        assert_eq!(work_of(test).await, Vec::<String>::new());
+        assert_book_is_sound(test, &trader).await;
+    }
+
+    async fn an_unknown_outcome_is_sent_again_only_when_the_venue_misses_it_twice(test: TestStore) {
+        let (trader, asset) = trader(test).await;
+        let order = accept(test, request(&trader, &asset, Side::Buy, "1", Some("100"))).await;
+        let unknown = AttemptOutcome::Unknown { reason: "cut".into(), check_in: Duration::ZERO };
+        test.finish_attempt(&go(test, &order).await, unknown, later(2)).await.unwrap();
+        for expected in ["reconcile", "submit"] {
+            age_leases(test).await;
+            let look = go(test, &order).await;
+            test.finish_lookup(&look, LookUp::Absent, Duration::ZERO, later(3)).await.unwrap();
+            assert_eq!(work_of(test).await, [expected]);
+        }
+        assert_eq!(status(test, &trader, &order).await, OrderStatus::Accepted);
+        send(test, &order).await;
+        assert_eq!(status(test, &trader, &order).await, OrderStatus::New);
+    }
+
+    async fn what_was_not_sent_is_due_again_and_what_was_refused_ends(test: TestStore) {
+        let (trader, asset) = trader(test).await;
+        let order = accept(test, request(&trader, &asset, Side::Buy, "1", Some("100"))).await;
+        let not_sent = AttemptOutcome::NotSent { reason: "no route".into(), retry_in: Duration::ZERO };
+        test.finish_attempt(&go(test, &order).await, not_sent, later(2)).await.unwrap();
+        assert_eq!(status(test, &trader, &order).await, OrderStatus::Accepted);
+        age_leases(test).await;
+        let refused = AttemptOutcome::Refused { reason: "no such account".into() };
+        test.finish_attempt(&go(test, &order).await, refused, later(3)).await.unwrap();
+        let order = test.order(trader.account, order.id).await.unwrap().unwrap();
+        assert_eq!(order.facts.status(), OrderStatus::Rejected);
+        assert_eq!(order.facts.reject_reason.as_deref(), Some("no such account"));
+        assert_eq!(test.balance(trader.account).await.unwrap().reserved, Decimal::ZERO);
+        assert_eq!(work_of(test).await, Vec::<String>::new());
+    }
+
+    async fn a_report_that_is_faster_than_the_answer_settles_the_submission(test: TestStore) {
+        let (trader, asset) = trader(test).await;
+        let order = accept(test, request(&trader, &asset, Side::Buy, "1", Some("100"))).await;
+        let dispatch = go(test, &order).await;
+        report(test, &trader, &[filled(&order, "f", "1", "100")]).await;
+        assert_eq!(status(test, &trader, &order).await, OrderStatus::Filled);
+        test.finish_attempt(&dispatch, acknowledged(), later(5)).await.unwrap();
+        assert_eq!(status(test, &trader, &order).await, OrderStatus::Filled);
+    }
+
+    async fn a_cancel_asks_the_venue_and_a_fill_may_win(test: TestStore) {
+        let (trader, asset) = trader(test).await;
+        let order = accept(test, request(&trader, &asset, Side::Buy, "2", Some("100"))).await;
+        let sending = go(test, &order).await;
+        let asked = test.request_cancel(trader.account, order.id, user(), later(2)).await.unwrap();
+        assert!(matches!(asked, CancelAnswer::Requested(_)), "{asked:?}");
+        assert!(matches!(begin(test, &claim(test, &order).await).await, Begin::Later { .. }), "not known yet");
+        test.finish_attempt(&sending, acknowledged(), later(3)).await.unwrap();
+        age_leases(test).await;
+        let cancel = go(test, &order).await;
+        assert_eq!(cancel.claim.kind, WorkKind::Cancel);
+        test.finish_attempt(&cancel, acknowledged(), later(4)).await.unwrap();
+        assert_eq!(status(test, &trader, &order).await, OrderStatus::PendingCancel);
+        report(test, &trader, &[filled(&order, "f", "2", "100")]).await;
+        assert_eq!(status(test, &trader, &order).await, OrderStatus::Filled);
+        assert_eq!(work_of(test).await, Vec::<String>::new());
+        assert_book_is_sound(test, &trader).await;
+    }
+
+    async fn a_fill_after_the_cancel_still_moves_the_position(test: TestStore) {
+        let (trader, asset) = trader(test).await;
+        let order = accept(test, request(&trader, &asset, Side::Buy, "2", Some("100"))).await;
+        send(test, &order).await;
+        report(test, &trader, &[said(&order, Reported::Canceled)]).await;
+        let late = report(test, &trader, &[filled(&order, "late", "1", "100")]).await;
+        assert_eq!(late.alarms, 1);
+        assert_eq!(status(test, &trader, &order).await, OrderStatus::Canceled);
+        assert_eq!(test.position(trader.account, asset.id).await.unwrap().unwrap().quantity, decimal("1"));
+        assert_eq!(test.balance(trader.account).await.unwrap().cash, decimal("9900"));
+        assert_book_is_sound(test, &trader).await;
+    }
+
+    async fn a_replacement_reserves_the_larger_need_until_one_of_both_ends(test: TestStore) {
+        let (trader, asset) = trader(test).await;
+        let old = accept(test, request(&trader, &asset, Side::Buy, "10", Some("100"))).await;
+        let early = replace(test, &trader, &asset, &old, replacement(Some("5"), None)).await;
+        assert!(matches!(early, Err(ReplaceRefusal::NotSentYet(_))), "{early:?}");
+        send(test, &old).await;
+        let new = replace(test, &trader, &asset, &old, replacement(Some("12"), None)).await.unwrap();
+        assert_eq!(test.balance(trader.account).await.unwrap().reserved, decimal("1200"));
+        assert_eq!(status(test, &trader, &old).await, OrderStatus::PendingReplace);
+        let twice = replace(test, &trader, &asset, &old, replacement(Some("3"), None)).await;
+        assert!(matches!(twice, Err(ReplaceRefusal::NotReplaceable(_))), "{twice:?}");
+        let dispatch = go(test, &old).await;
+        assert_eq!(dispatch.replacement.as_ref().map(|order| order.id), Some(new.id));
+        test.finish_attempt(&dispatch, acknowledged(), later(3)).await.unwrap();
+        let reports =
+            [said(&old, Reported::Replaced), said(&new, Reported::Acknowledged { is_working: true })];
+        report(test, &trader, &reports).await;
+        assert_eq!(status(test, &trader, &old).await, OrderStatus::Replaced);
+        assert_eq!(status(test, &trader, &new).await, OrderStatus::New);
+        report(test, &trader, &[filled(&new, "f", "12", "100")]).await;
+        assert_eq!(test.balance(trader.account).await.unwrap().cash, decimal("8800"));
+        assert_eq!(work_of(test).await, Vec::<String>::new());
+        assert_book_is_sound(test, &trader).await;
+    }
+
+    async fn a_fill_that_wins_over_the_replacement_rejects_it(test: TestStore) {
+        let (trader, asset) = trader(test).await;
+        let old = accept(test, request(&trader, &asset, Side::Buy, "10", Some("100"))).await;
+        send(test, &old).await;
+        let new = replace(test, &trader, &asset, &old, replacement(None, Some("101"))).await.unwrap();
+        report(test, &trader, &[filled(&old, "f", "10", "100")]).await;
+        assert_eq!(status(test, &trader, &old).await, OrderStatus::Filled);
+        assert_eq!(status(test, &trader, &new).await, OrderStatus::Rejected);
+        let kinds: Vec<_> =
+            test.order_events(trader.account, 0, 20).await.unwrap().into_iter().map(|event| event.kind).collect();
+        assert!(kinds.contains(&"order_replace_rejected".to_owned()), "{kinds:?}");
+        assert_eq!(test.balance(trader.account).await.unwrap().reserved, Decimal::ZERO);
+        assert_eq!(work_of(test).await, Vec::<String>::new());
+        assert_book_is_sound(test, &trader).await;
+    }
+
+    async fn a_replacement_needs_money_only_for_what_goes_beyond_the_old_order(test: TestStore) {
+        let (trader, asset) = trader(test).await;
+        let old = accept(test, request(&trader, &asset, Side::Buy, "90", Some("100"))).await;
+        send(test, &old).await;
+        let more = replace(test, &trader, &asset, &old, replacement(Some("101"), None)).await;
+        assert!(matches!(more, Err(ReplaceRefusal::Refused(_))), "{more:?}");
+        assert!(replace(test, &trader, &asset, &old, replacement(Some("100"), None)).await.is_ok());
+        assert_book_is_sound(test, &trader).await;
+    }
+
+    async fn selling_what_is_owned_realizes_its_profit(test: TestStore) {
+        let (trader, asset) = trader(test).await;
+        own(test, &trader, &asset, "10", "100").await;
+        let sell = accept(test, request(&trader, &asset, Side::Sell, "4", Some("110"))).await;
+        assert_eq!(test.position(trader.account, asset.id).await.unwrap().unwrap().available(), decimal("6"));
+        send(test, &sell).await;
+        report(test, &trader, &[filled(&sell, "s", "4", "110")]).await;
+        let position = test.position(trader.account, asset.id).await.unwrap().unwrap();
+        assert_eq!((position.quantity, position.reserved, position.realized), (decimal("6"), decimal("0"), decimal("40")));
+        assert_eq!(test.balance(trader.account).await.unwrap().cash, decimal("9440"));
+        assert_book_is_sound(test, &trader).await;
+    }
+}

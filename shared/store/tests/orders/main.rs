@@ -1,0 +1,9 @@
+//! Orders against real databases: accepted, sent, filled, canceled, replaced, protected.
+#![expect(clippy::unwrap_used, reason = "tests and their support")]
+
+extern crate arbion_store as store;
+
+mod acceptance;
+mod execution;
+mod given;
+mod protection;
