@@ -1,0 +1,75 @@
+//! The venue on both databases: every body runs on SQLite and on PostgreSQL.
+
+mod orders;
+mod races;
+mod replacing;
+mod time;
+mod venue;
+
+use venue::{Venue, decimal};
+
+/// Runs each body on both databases, in a database of its own.
+macro_rules! on_both_databases {
+    ($($module:ident: $($name:ident),+ $(,)?;)+) => {
+        mod sqlite {
+            $($(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    super::$module::$name(&mut super::Venue::on_sqlite().await).await;
+                }
+            )+)+
+        }
+
+        mod postgres {
+            $($(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    let mut venue = super::Venue::on_postgres().await;
+                    super::$module::$name(&mut venue).await;
+                    venue.remove().await;
+                }
+            )+)+
+        }
+    };
+}
+
+on_both_databases! {
+    orders:
+        a_market_order_fills_at_the_quote_with_slippage_and_fee,
+        a_large_order_takes_what_each_quote_offers,
+        a_limit_rests_until_the_market_crosses_it,
+        ioc_and_fok_do_what_they_are_named_for,
+        a_notional_is_done_by_the_venues_word,
+        an_order_beyond_cash_or_position_is_refused,
+        what_open_orders_hold_is_not_spent_twice,
+        a_price_that_runs_away_from_the_cash_ends_the_order,
+        better_prices_and_earlier_orders_come_first,
+        the_same_order_again_is_answered_as_before,
+        a_malformed_or_foreign_order_is_refused,
+        fees_differ_by_class;
+    replacing:
+        a_cancel_ends_what_is_open_and_nothing_else,
+        an_unfilled_order_is_replaced,
+        a_partly_filled_order_is_replaced_by_what_the_new_one_shall_do,
+        a_filled_order_is_not_replaced,
+        a_replacement_is_covered_by_what_the_old_one_held,
+        the_same_replacement_again_is_answered_as_before;
+    time:
+        orders_out_of_session_wait_for_the_open,
+        a_day_order_expires_at_the_close,
+        a_day_order_expires_at_an_early_close,
+        extended_hours_are_for_those_who_ask,
+        a_gtc_order_ends_after_ninety_days,
+        hours_can_be_ignored,
+        a_stale_or_crossed_quote_fills_nothing,
+        nothing_is_made_up_for_the_time_when_the_venue_was_down,
+        a_quote_from_the_future_does_not_silence_the_present,
+        resting_orders_survive_a_restart;
+    races:
+        one_step_is_consumed_once_by_two_processes,
+        many_processes_never_overfill_and_the_journal_has_no_gaps,
+        a_cancel_and_a_fill_have_one_winner,
+        the_same_order_from_many_processes_is_taken_once,
+        a_first_order_opens_the_account_once,
+        money_and_units_are_conserved_whatever_happens;
+}
