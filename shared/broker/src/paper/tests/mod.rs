@@ -1,5 +1,6 @@
 //! The venue on both databases: every body runs on SQLite and on PostgreSQL.
 
+mod faults;
 mod orders;
 mod races;
 mod replacing;
@@ -65,6 +66,12 @@ on_both_databases! {
         nothing_is_made_up_for_the_time_when_the_venue_was_down,
         a_quote_from_the_future_does_not_silence_the_present,
         resting_orders_survive_a_restart;
+    faults:
+        a_lost_commit_is_unknown_and_a_look_up_settles_it,
+        a_locked_book_means_not_sent,
+        a_book_that_is_gone_means_not_sent,
+        a_row_that_makes_no_sense_is_said_and_not_guessed,
+        what_is_no_longer_traded_can_still_end;
     races:
         one_step_is_consumed_once_by_two_processes,
         many_processes_never_overfill_and_the_journal_has_no_gaps,

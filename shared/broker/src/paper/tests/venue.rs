@@ -13,7 +13,7 @@ use domain::reconcile::{Report, Reported};
 use migrations::PaperMigrator;
 use platform::clock::{Clock, ManualClock};
 use rust_decimal::Decimal;
-use sea_orm::{ConnectionTrait, Database};
+use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
 use sea_orm_migration::MigratorTrait;
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -145,6 +145,11 @@ impl Venue {
         change(&mut self.options.rules);
         self.paper.clone().close().await.unwrap();
         self.paper = self.another_process().await;
+    }
+
+    /// A connection past the venue, as an operator's or an intruder's.
+    pub(super) async fn raw(&self) -> DatabaseConnection {
+        connect_for_migrations(&self.options.database_url).await.unwrap()
     }
 
     pub(super) fn account(starting_cash: &str) -> Connection {
