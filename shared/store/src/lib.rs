@@ -1,20 +1,32 @@
 //! The only place that knows SQL on Arbion's own tables.
 
+pub mod accounts;
+pub mod assets;
 pub mod attempts;
 mod book;
 pub mod cause;
+mod codes;
 pub mod connect;
 pub mod connections;
+pub mod credentials;
 pub mod entity;
 pub mod error;
+pub mod health;
+pub mod idempotency;
+pub mod lease;
 mod ledger;
+pub mod marks;
 pub mod money;
 pub mod orders;
 pub mod reports;
+pub mod sweeps;
+#[cfg(any(test, feature = "test-support"))]
+pub mod testing;
 mod time;
 mod transaction;
 pub mod triggers;
 pub mod update_many;
+pub mod users;
 pub mod work;
 
 use std::collections::BTreeMap;
@@ -23,11 +35,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sea_orm::{DatabaseConnection, DbBackend};
 
+pub use accounts::{AccountView, NewAccount};
 pub use attempts::{AttemptOutcome, Begin, Dispatch, LookUp};
 pub use cause::Cause;
 pub use connect::StoreOptions;
 pub use connections::ConnectionView;
+pub use credentials::{NewApiKey, StoredCredential};
 pub use error::StoreError;
+pub use lease::LeaseGrant;
 pub use ledger::Fees;
 pub use money::{Money, Rate};
 pub use orders::{
@@ -36,9 +51,11 @@ pub use orders::{
     SubmissionView,
 };
 pub use reports::Recorded;
+pub use sweeps::{SweepClaim, SweepCounts, SweepPart};
 pub use transaction::{TransactionStats, Tx};
 pub use triggers::{Fired, Firing, NewTrigger, TriggerCancel};
 pub use update_many::update_many;
+pub use users::{Bootstrap, BootstrapOptions, Role};
 pub use work::{Claim, WorkKind};
 
 /// The database of an installation. Clones share the connections.
@@ -46,6 +63,7 @@ pub use work::{Claim, WorkKind};
 pub struct Store {
     writer: DatabaseConnection,
     reader: DatabaseConnection,
+    pool_size: u32,
     statements: Arc<AtomicU64>,
     counters: transaction::Counters,
 }
@@ -73,6 +91,7 @@ impl Store {
         Ok(Self {
             writer,
             reader,
+            pool_size: options.max_connections,
             statements,
             counters: transaction::Counters::default(),
         })

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use sea_orm::{
-    DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode, TransactionOptions,
+    DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode, TransactionOptions,
     TransactionTrait,
 };
 
@@ -14,9 +14,6 @@ use crate::{Store, StoreError};
 
 /// How often a transaction is run before a deadlock or serialization failure is the caller's.
 const RUNS_MAX: u32 = 5;
-
-/// How often BEGIN is tried: a pooled connection may have lost its server, and nothing has happened yet.
-const BEGINS_MAX: u32 = 3;
 
 /// What the transactions of one name have cost this process.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -126,16 +123,17 @@ impl Store {
         }
     }
 
+    /// Begins on a connection that has its server: each pooled one may have lost it, and nothing has happened yet.
     async fn begin(&self) -> Result<DatabaseTransaction, StoreError> {
-        let mut attempt = 1;
+        let mut tries = 0;
         loop {
             match begin_on(&self.writer).await {
-                Err(error @ sea_orm::DbErr::Query(_)) if attempt < BEGINS_MAX => {
+                Err(error @ DbErr::Query(_)) if tries < self.pool_size => {
                     let error = StoreError::from(error);
                     if !error.is_unavailable() {
                         return Err(error);
                     }
-                    attempt += 1;
+                    tries += 1;
                 }
                 result => return result.map_err(StoreError::from),
             }
@@ -143,7 +141,7 @@ impl Store {
     }
 }
 
-async fn begin_on(connection: &DatabaseConnection) -> Result<DatabaseTransaction, sea_orm::DbErr> {
+async fn begin_on(connection: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
     let options = match connection.get_database_backend() {
         // A deferred transaction that read first could not be sure to get the write lock.
         DbBackend::Sqlite => TransactionOptions {

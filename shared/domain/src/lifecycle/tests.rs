@@ -1,8 +1,9 @@
 use super::*;
 use crate::asset::{Asset, AssetClass};
+use crate::fill::Fill;
 use crate::id::{AccountId, ClientOrderId, GroupId, TriggerId, UserId};
-use crate::money::{Notional, Price};
-use crate::order::{OrderKind, OrderTerms, Side, TimeInForce};
+use crate::money::{Notional, Price, Quantity};
+use crate::order::{Amount, Order, OrderKind, OrderTerms, Side, TimeInForce};
 use proptest::prelude::*;
 use uuid::Uuid;
 

@@ -1,5 +1,6 @@
 use super::*;
-use crate::asset::Asset;
+use crate::asset::{Asset, AssetClass};
+use crate::money::{Notional, Price, Quantity};
 
 fn equity() -> Asset {
     Asset {

@@ -22,3 +22,29 @@ pub mod trigger_exits;
 pub mod triggers;
 pub mod user_days;
 pub mod users;
+
+/// The names of all tables.
+pub const TABLES: [&str; 22] = [
+    "account_days",
+    "accounts",
+    "assets",
+    "balances",
+    "broker_attempts",
+    "broker_connections",
+    "broker_cursors",
+    "credentials",
+    "fills",
+    "idempotency_keys",
+    "leases",
+    "order_events",
+    "order_work",
+    "orders",
+    "positions",
+    "price_marks",
+    "reservations",
+    "sweeps",
+    "trigger_exits",
+    "triggers",
+    "user_days",
+    "users",
+];

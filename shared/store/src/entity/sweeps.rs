@@ -19,6 +19,8 @@ pub struct Model {
     pub fence: i64,
     /// `pending`, `running` or `done`.
     pub state: String,
+    /// The worker that has it.
+    pub claimed_by: Option<String>,
     /// Until when its worker has it, by the time of the database.
     pub claimed_until: Option<DateTimeUtc>,
     /// How many instruments were looked at.

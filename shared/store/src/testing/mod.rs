@@ -12,6 +12,12 @@
 //! module, with as many functions as there are. PostgreSQL is the server that `TEST_DATABASE_URL` names (`./test` starts
 //! one); without it the PostgreSQL tests fail.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "test support: a test without its database can only fail"
+)]
+
 mod server;
 
 use std::ops::Deref;
@@ -69,7 +75,9 @@ impl TestStore {
         let directory = TempDir::new().unwrap();
         let options = StoreOptions::new(format!("sqlite:{}", directory.path().join("test.db").display()));
         let store = Store::connect(&options).await.unwrap();
-        migrations::migrate::<migrations::Migrator>(store.write()).await.unwrap();
+        migrations::migrate::<migrations::Migrator>(store.write())
+            .await
+            .unwrap();
         Self {
             store,
             options,
@@ -122,7 +130,10 @@ impl TestStore {
     /// The instrument `symbol`, put into the database: crypto where it has a slash, else a US share.
     pub async fn asset(&self, symbol: &str) -> Asset {
         let asset = asset(symbol);
-        self.store.upsert_assets(std::slice::from_ref(&asset)).await.unwrap();
+        self.store
+            .upsert_assets(std::slice::from_ref(&asset))
+            .await
+            .unwrap();
         asset
     }
 }
@@ -130,7 +141,11 @@ impl TestStore {
 /// An instrument by its symbol: crypto where it has a slash, else a US share.
 pub fn asset(symbol: &str) -> Asset {
     let is_crypto = symbol.contains('/');
-    let class = if is_crypto { AssetClass::Crypto } else { AssetClass::UsEquity };
+    let class = if is_crypto {
+        AssetClass::Crypto
+    } else {
+        AssetClass::UsEquity
+    };
     let step = Decimal::new(1, 9);
     Asset {
         id: Asset::id_of(class, symbol),
@@ -157,8 +172,8 @@ impl Deref for TestStore {
 /// Makes of each function two tests, on SQLite and on PostgreSQL; see [`testing`](crate::testing).
 #[macro_export]
 macro_rules! on_both {
-    ($($(#[$attribute:meta])* async fn $name:ident($test:ident: TestStore) $body:block)+) => {
-        $($(#[$attribute])* async fn $name($test: &$crate::testing::TestStore) $body)+
+    ($($(#[$attribute:meta])* async fn $name:ident($test:ident: $store:ident) $body:block)+) => {
+        $($(#[$attribute])* async fn $name($test: &$store) $body)+
 
         mod sqlite {
             $(

@@ -39,7 +39,10 @@ impl Drop for Database {
         let sql = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
         // A thread of its own, since the test's runtime may not wait here.
         let dropped = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
             runtime.block_on(execute(&sql));
         });
         // A test that fails already should show its own panic; what is left behind goes with a later process.
@@ -56,10 +59,15 @@ async fn template() -> String {
             .execute_unprepared(&format!("DROP DATABASE IF EXISTS {left} WITH (FORCE)"))
             .await;
     }
-    server.execute_unprepared(&format!("CREATE DATABASE {name}")).await.unwrap();
+    server
+        .execute_unprepared(&format!("CREATE DATABASE {name}"))
+        .await
+        .unwrap();
     server.close().await.unwrap();
     let store = Store::connect(&StoreOptions::new(url_of(&name))).await.unwrap();
-    migrations::migrate::<migrations::Migrator>(store.write()).await.unwrap();
+    migrations::migrate::<migrations::Migrator>(store.write())
+        .await
+        .unwrap();
     // A template that someone is connected to cannot be copied.
     store.close().await.unwrap();
     name
@@ -73,7 +81,11 @@ async fn leftovers(server: &DatabaseConnection) -> Vec<String> {
     rows.iter()
         .map(|row| row.try_get::<String>("", "name").unwrap())
         .filter(|name| {
-            let process = name.trim_start_matches(PREFIX).split('_').next().unwrap_or_default();
+            let process = name
+                .trim_start_matches(PREFIX)
+                .split('_')
+                .next()
+                .unwrap_or_default();
             let here = process == std::process::id().to_string();
             here || (Path::new("/proc/self").exists() && !Path::new("/proc").join(process).exists())
         })
@@ -94,13 +106,22 @@ async fn server() -> DatabaseConnection {
 
 fn url_of(name: &str) -> String {
     let url = server_url();
-    let (path, query) = url.split_once('?').map_or((url.as_str(), None), |(path, query)| (path, Some(query)));
+    let (path, query) = url
+        .split_once('?')
+        .map_or((url.as_str(), None), |(path, query)| (path, Some(query)));
     let base = path.rsplit_once('/').unwrap().0;
-    query.map_or_else(|| format!("{base}/{name}"), |query| format!("{base}/{name}?{query}"))
+    query.map_or_else(
+        || format!("{base}/{name}"),
+        |query| format!("{base}/{name}?{query}"),
+    )
 }
 
-#[expect(clippy::disallowed_methods, reason = "the environment tells the tests where their servers are")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the environment tells the tests where their servers are"
+)]
 fn server_url() -> String {
-    std::env::var("TEST_DATABASE_URL")
-        .expect("TEST_DATABASE_URL must name a PostgreSQL server: run ./test, or eval \"$(./test --env)\" first")
+    std::env::var("TEST_DATABASE_URL").expect(
+        "TEST_DATABASE_URL must name a PostgreSQL server: run ./test, or eval \"$(./test --env)\" first",
+    )
 }

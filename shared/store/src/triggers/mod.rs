@@ -6,14 +6,14 @@
 //!    every order, unique on (trigger, generation), and the end of the sells that hold the quantity.
 //! 3. When an exit ends, its trigger ends with it, or is armed again for what is left to protect.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod fire;
+mod follow;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::asset::{Asset, AssetClass, MarketHours};
-use domain::id::{AccountId, AssetId, ClientOrderId, OrderId, TriggerId, UserId};
-use domain::lifecycle::How;
+use domain::asset::Asset;
+use domain::id::{AccountId, AssetId, OrderId, TriggerId, UserId};
 use domain::money::{Price, Quantity};
-use domain::order::{Amount, HeldBy, NewOrder, Order, OrderKind, OrderTerms, Side, TimeInForce};
+use domain::order::Order;
 use domain::quote::Quote;
 use domain::trigger::{Direction, PriceKey, Reference, Trigger, TriggerError, TriggerState};
 use rust_decimal::Decimal;
@@ -26,12 +26,8 @@ use uuid::Uuid;
 
 use crate::Store;
 use crate::book::{self, Scope};
-use crate::cause::Cause;
-use crate::entity::{trigger_exits, triggers};
+use crate::entity::triggers;
 use crate::error::StoreError;
-use crate::ledger::{Fees, Ledger};
-use crate::orders::accept::{AcceptContext, RoleLimits, SavedAnswer, review};
-use crate::orders::cancel::{CancelAnswer, ask};
 use crate::orders::row::{trigger_of, trigger_row};
 
 /// A trigger that shall be made.
@@ -260,49 +256,6 @@ impl Store {
         }
         Ok(found)
     }
-
-    /// Fires triggers: those that are still armed, each once. Triggers that someone else fired first are left out of
-    /// the answer.
-    pub async fn fire(
-        &self,
-        firings: &[Firing],
-        now: DateTime<Utc>,
-        hours: MarketHours,
-    ) -> Result<Vec<Fired>, StoreError> {
-        self.transaction("fire_triggers", async |tx| {
-            let tx = &*tx;
-            let pairs: BTreeSet<(AccountId, AssetId)> = firings
-                .iter()
-                .map(|firing| (firing.trigger.account_id, firing.trigger.asset_id))
-                .collect();
-            let holding = Self::holding_sells(tx, &pairs.into_iter().collect::<Vec<_>>()).await?;
-            let mut scope = Scope::default();
-            for firing in firings {
-                let trigger = &firing.trigger;
-                scope.add_position(trigger.user_id, trigger.account_id, trigger.asset_id);
-            }
-            for order in &holding {
-                scope.add_order(order);
-            }
-            let mut ledger = book::open(tx, &scope, now).await?;
-            let mut armed = lock_armed(tx, firings).await?;
-            let mut fired = Vec::new();
-            for firing in firings {
-                let Some(trigger) = armed.remove(&firing.trigger.id) else {
-                    continue;
-                };
-                if trigger.generation != firing.trigger.generation {
-                    continue;
-                }
-                if let Some(one) = fire_one(tx, &mut ledger, trigger, firing, &holding, hours).await? {
-                    fired.push(one);
-                }
-            }
-            book::write(self, tx, &ledger, None).await?;
-            Ok(fired)
-        })
-        .await
-    }
 }
 
 fn check(new: &NewTrigger, owned: Decimal, quote: Option<&Quote>) -> Result<(), TriggerError> {
@@ -373,147 +326,6 @@ fn armed(new: &NewTrigger, now: DateTime<Utc>) -> Trigger {
     }
 }
 
-async fn lock_armed(
-    tx: &DatabaseTransaction,
-    firings: &[Firing],
-) -> Result<BTreeMap<TriggerId, Trigger>, StoreError> {
-    let rows = triggers::Entity::find()
-        .filter(triggers::Column::Id.is_in(firings.iter().map(|firing| firing.trigger.id.0)))
-        .filter(triggers::Column::State.eq(TriggerState::Armed.as_str()))
-        .order_by_asc(triggers::Column::Id)
-        .lock(LockType::NoKeyUpdate)
-        .all(tx)
-        .await?;
-    rows.into_iter()
-        .map(|row| trigger_of(row).map(|trigger| (trigger.id, trigger)))
-        .collect()
-}
-
-async fn fire_one(
-    tx: &DatabaseTransaction,
-    ledger: &mut Ledger,
-    mut trigger: Trigger,
-    firing: &Firing,
-    holding: &[Order],
-    hours: MarketHours,
-) -> Result<Option<Fired>, StoreError> {
-    let now = ledger.now;
-    let owned = ledger.position(trigger.account_id, trigger.asset_id).quantity;
-    let quantity = trigger
-        .quantity
-        .map(Quantity::get)
-        .map_or(owned, |wanted| wanted.min(owned));
-    let Ok(quantity) = Quantity::new(quantity) else {
-        end(&mut trigger, TriggerState::Done, "position_closed", now);
-        save(tx, &trigger).await?;
-        return Ok(None);
-    };
-    let cause = Cause::Trigger {
-        trigger_id: trigger.id,
-        price: firing.price,
-        quote_at: firing.quote_at,
-    };
-    let new = exit_order(&trigger, firing.exit_order_id, quantity, now);
-    let Some(exit) = accept_exit(ledger, new, hours, &cause) else {
-        tracing::error!(trigger.id = %trigger.id, account.id = %trigger.account_id, "a trigger's account is closed: it cannot fire");
-        return Ok(None);
-    };
-    trigger.state = TriggerState::Firing;
-    trigger.exit_order_id = Some(exit.id);
-    trigger.fired_price = Some(firing.price);
-    trigger.fired_at = Some(now);
-    trigger.updated_at = now;
-    save(tx, &trigger).await?;
-    let link = trigger_exits::Model {
-        trigger_id: trigger.id.0,
-        generation: trigger.generation,
-        order_id: exit.id.0,
-    };
-    trigger_exits::Entity::insert(link.into_active_model())
-        .exec_without_returning(tx)
-        .await?;
-    let mut canceled_sells = Vec::new();
-    for sell in holding {
-        if (sell.account_id, sell.asset_id) != (trigger.account_id, trigger.asset_id) {
-            continue;
-        }
-        match ask(ledger, sell.id, &cause) {
-            CancelAnswer::Canceled(_) | CancelAnswer::Requested(_) => canceled_sells.push(sell.id),
-            CancelAnswer::NotFound | CancelAnswer::NotCancelable(_) | CancelAnswer::ReplacePending(_) => {}
-        }
-    }
-    Ok(Some(Fired {
-        trigger_id: trigger.id,
-        exit,
-        canceled_sells,
-    }))
-}
-
-fn exit_order(trigger: &Trigger, id: OrderId, quantity: Quantity, now: DateTime<Utc>) -> NewOrder {
-    let time_in_force = match trigger.asset_class {
-        AssetClass::UsEquity => TimeInForce::Day,
-        AssetClass::Crypto => TimeInForce::Gtc,
-    };
-    NewOrder {
-        id,
-        user_id: trigger.user_id,
-        account_id: trigger.account_id,
-        client_order_id: ClientOrderId::from(id),
-        asset: Asset {
-            id: trigger.asset_id,
-            symbol: trigger.symbol.clone(),
-            class: trigger.asset_class,
-            exchange: String::new(),
-            name: String::new(),
-            tradable: true,
-            fractionable: true,
-            min_order_size: Decimal::ZERO,
-            min_trade_increment: Decimal::ZERO,
-            price_increment: Decimal::ZERO,
-        },
-        terms: OrderTerms {
-            side: Side::Sell,
-            amount: Amount::Quantity(quantity),
-            kind: OrderKind::Market,
-            time_in_force,
-            extended_hours: false,
-            position_intent: None,
-        },
-        held_by: Some(HeldBy::Trigger(trigger.id)),
-        submitted_at: now,
-    }
-}
-
-/// An exit passes the same review as every order: limits of new exposure let it through.
-fn accept_exit(ledger: &mut Ledger, new: NewOrder, hours: MarketHours, cause: &Cause) -> Option<Order> {
-    let no_limits = domain::risk::Limits {
-        order_notional: Decimal::ZERO,
-        day_notional: Decimal::ZERO,
-    };
-    let context = AcceptContext {
-        now: ledger.now,
-        hours,
-        limits: RoleLimits {
-            standard: no_limits,
-            admin: no_limits,
-            superadmin: no_limits,
-        },
-        fees: Fees {
-            equity_basis_points: Decimal::ZERO,
-            crypto_basis_points: Decimal::ZERO,
-        },
-        quotes: &std::collections::HashMap::new(),
-        answer: &|order| SavedAnswer {
-            status: 200,
-            body: String::new(),
-            headers: serde_json::Value::Null,
-            order_id: Some(order.id),
-        },
-    };
-    let approved = review(ledger, &new, &context).ok()?;
-    Some(ledger.accept(new, &approved, None, cause))
-}
-
 fn end(trigger: &mut Trigger, state: TriggerState, because: &str, now: DateTime<Utc>) {
     trigger.state = state;
     trigger.ended_because = Some(because.to_owned());
@@ -537,70 +349,4 @@ async fn save(tx: &DatabaseTransaction, trigger: &Trigger) -> Result<(), StoreEr
     Ok(())
 }
 
-/// What the orders that ended in `ledger` mean for triggers: exits end theirs, or arm them again; positions that became
-/// flat end the ones that protected them.
-pub(crate) async fn follow_orders(tx: &DatabaseTransaction, ledger: &Ledger) -> Result<(), StoreError> {
-    if !ledger.closed_sells.is_empty() {
-        let links = trigger_exits::Entity::find()
-            .filter(trigger_exits::Column::OrderId.is_in(ledger.closed_sells.iter().map(|id| id.0)))
-            .all(tx)
-            .await?;
-        for link in links {
-            follow_exit(tx, ledger, &link).await?;
-        }
-    }
-    for (account, asset) in &ledger.flattened {
-        if !ledger.position(*account, *asset).is_flat() {
-            continue;
-        }
-        triggers::Entity::update_many()
-            .col_expr(triggers::Column::State, Expr::value(TriggerState::Done.as_str()))
-            .col_expr(triggers::Column::EndedBecause, Expr::value("position_closed"))
-            .col_expr(triggers::Column::UpdatedAt, Expr::value(ledger.now))
-            .filter(triggers::Column::AccountId.eq(account.0))
-            .filter(triggers::Column::AssetId.eq(asset.0))
-            .filter(triggers::Column::State.eq(TriggerState::Armed.as_str()))
-            .exec(tx)
-            .await?;
-    }
-    Ok(())
-}
-
-async fn follow_exit(
-    tx: &DatabaseTransaction,
-    ledger: &Ledger,
-    link: &trigger_exits::Model,
-) -> Result<(), StoreError> {
-    let Some(exit) = ledger.order(OrderId(link.order_id)) else {
-        return Ok(());
-    };
-    let row = triggers::Entity::find_by_id(link.trigger_id)
-        .lock(LockType::NoKeyUpdate)
-        .one(tx)
-        .await?;
-    let Some(mut trigger) = row.map(trigger_of).transpose()? else {
-        return Ok(());
-    };
-    if trigger.state != TriggerState::Firing || trigger.generation != link.generation {
-        return Ok(());
-    }
-    let owned = ledger.position(exit.account_id, exit.asset_id).quantity;
-    let left = Quantity::new(exit.remaining_amount().min(owned)).ok();
-    match (exit.facts.closed.map(|(how, _)| how), left) {
-        (Some(How::Filled), _) => end(&mut trigger, TriggerState::Done, "exit_filled", ledger.now),
-        (Some(How::Canceled), _) => end(&mut trigger, TriggerState::Done, "exit_canceled", ledger.now),
-        (Some(How::Expired | How::Rejected | How::Replaced), None) => {
-            end(&mut trigger, TriggerState::Done, "position_closed", ledger.now);
-        }
-        (Some(How::Expired | How::Rejected | How::Replaced), Some(left)) => {
-            tracing::error!(trigger.id = %trigger.id, order.id = %exit.id, order.status = %exit.facts.status(),
-                "an exit ended with quantity left: its trigger is armed again");
-            trigger.quantity = trigger.quantity.map(|_| left);
-            trigger.state = TriggerState::Armed;
-            trigger.generation += 1;
-            trigger.updated_at = ledger.now;
-        }
-        (None, _) => return Ok(()),
-    }
-    save(tx, &trigger).await
-}
+pub(crate) use follow::follow_orders;

@@ -1,0 +1,215 @@
+//! Before a call: whether it may be made, and its row.
+
+use super::row::{end_open_attempts, record_attempt};
+use super::{Begin, follow, open_claimed, postpone};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use domain::lifecycle::{OrderEvent, Phase, Submission};
+use domain::order::{Amount, Order};
+use domain::trigger;
+use sea_orm::DatabaseTransaction;
+
+use crate::Store;
+use crate::book::{self};
+use crate::cause::Cause;
+use crate::error::StoreError;
+use crate::ledger::Ledger;
+use crate::work::{Claim, WorkKind};
+
+/// An exit looks again after this long whether the sells that hold its quantity have ended.
+const HOLD_CHECK: Duration = Duration::from_millis(100);
+
+/// A cancel or replace whose order the venue does not know yet looks again after this long.
+const SUBMISSION_CHECK: Duration = Duration::from_millis(100);
+
+impl Store {
+    /// Puts a call on record, if it may be made.
+    pub async fn begin_attempt(
+        &self,
+        claim: &Claim,
+        correlation_id: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Begin, StoreError> {
+        self.transaction("begin_attempt", async |tx| {
+            let tx = &*tx;
+            let Some(mut ledger) = open_claimed(tx, claim, now).await? else {
+                return Ok(Begin::Gone);
+            };
+            let step = match claim.kind {
+                WorkKind::Submit => begin_submit(tx, &mut ledger, claim).await?,
+                WorkKind::Cancel => begin_cancel(&ledger, claim),
+                WorkKind::Replace => begin_replace(&mut ledger, claim)?,
+                WorkKind::Reconcile => begin_reconcile(&ledger, claim),
+            };
+            let begin = match step {
+                Step::Go => Begin::Go(Box::new(
+                    record_attempt(tx, &ledger, claim, correlation_id, now).await?,
+                )),
+                Step::Later { due_in, reason } => {
+                    postpone(self, tx, claim, due_in, reason).await?;
+                    Begin::Later { due_in, reason }
+                }
+                Step::Gone => {
+                    ledger.end_work(claim.order_id, claim.kind);
+                    Begin::Gone
+                }
+                Step::LookUp => {
+                    end_open_attempts(tx, claim, now).await?;
+                    ledger.end_work(claim.order_id, WorkKind::Submit);
+                    ledger.add_work(claim.order_id, WorkKind::Reconcile, Duration::ZERO);
+                    Begin::Gone
+                }
+            };
+            book::write(self, tx, &ledger, None).await?;
+            Ok(begin)
+        })
+        .await
+    }
+}
+
+/// Whether and how a piece of work goes on.
+enum Step {
+    Go,
+    Later { due_in: Duration, reason: &'static str },
+    Gone,
+    LookUp,
+}
+
+async fn begin_submit(
+    tx: &DatabaseTransaction,
+    ledger: &mut Ledger,
+    claim: &Claim,
+) -> Result<Step, StoreError> {
+    let Some(order) = ledger.order(claim.order_id).cloned() else {
+        return Ok(Step::Gone);
+    };
+    let cause = Cause::Worker {
+        reason: "submit".into(),
+    };
+    match order.facts.phase() {
+        Phase::Held => match release_exit(tx, ledger, &order).await? {
+            Some(Step::Go) | None => {}
+            Some(other) => return Ok(other),
+        },
+        Phase::Unsent => {}
+        // The worker before us may have sent it.
+        Phase::Sending => {
+            follow(ledger, order.id, &OrderEvent::OutcomeUnknown, &cause)?;
+            return Ok(Step::LookUp);
+        }
+        Phase::Unconfirmed => return Ok(Step::LookUp),
+        Phase::CancelAsked if order.facts.submission == Submission::Sending => {
+            follow(ledger, order.id, &OrderEvent::OutcomeUnknown, &cause)?;
+            return Ok(Step::LookUp);
+        }
+        Phase::CancelAsked if order.facts.submission == Submission::Unconfirmed => return Ok(Step::LookUp),
+        Phase::VenueHolds | Phase::Working | Phase::CancelAsked | Phase::ReplaceAsked | Phase::Closed(_) => {
+            return Ok(Step::Gone);
+        }
+    }
+    follow(ledger, claim.order_id, &OrderEvent::SendStarted, &cause)?;
+    Ok(Step::Go)
+}
+
+/// Settles how much an exit sells, once no other sell holds its quantity.
+async fn release_exit(
+    tx: &DatabaseTransaction,
+    ledger: &mut Ledger,
+    order: &Order,
+) -> Result<Option<Step>, StoreError> {
+    let holding = Store::holding_sells(tx, &[(order.account_id, order.asset_id)]).await?;
+    if !holding.is_empty() {
+        return Ok(Some(Step::Later {
+            due_in: HOLD_CHECK,
+            reason: "sells hold the quantity",
+        }));
+    }
+    let position = ledger.position(order.account_id, order.asset_id);
+    let cause = Cause::Worker {
+        reason: "release the exit".into(),
+    };
+    match trigger::exit_quantity(
+        order.terms.amount.quantity(),
+        position.quantity,
+        position.reserved,
+    ) {
+        None => {
+            follow(ledger, order.id, &OrderEvent::CancelRequested, &cause)?;
+            Ok(Some(Step::Gone))
+        }
+        Some(quantity) => {
+            if order.terms.amount != Amount::Quantity(quantity) {
+                follow(ledger, order.id, &OrderEvent::Restated { quantity }, &cause)?;
+            }
+            follow(ledger, order.id, &OrderEvent::Released, &cause)?;
+            Ok(None)
+        }
+    }
+}
+
+fn begin_cancel(ledger: &Ledger, claim: &Claim) -> Step {
+    let Some(order) = ledger.order(claim.order_id) else {
+        return Step::Gone;
+    };
+    match (order.facts.phase(), order.facts.submission) {
+        (Phase::CancelAsked, Submission::Acknowledged) => Step::Go,
+        (Phase::CancelAsked, Submission::Unsent | Submission::Sending | Submission::Unconfirmed) => {
+            Step::Later {
+                due_in: SUBMISSION_CHECK,
+                reason: "the submission is not known yet",
+            }
+        }
+        (
+            Phase::Held
+            | Phase::Unsent
+            | Phase::Sending
+            | Phase::Unconfirmed
+            | Phase::VenueHolds
+            | Phase::Working
+            | Phase::ReplaceAsked
+            | Phase::Closed(_),
+            _,
+        ) => Step::Gone,
+    }
+}
+
+fn begin_replace(ledger: &mut Ledger, claim: &Claim) -> Result<Step, StoreError> {
+    let Some(order) = ledger.order(claim.order_id).cloned() else {
+        return Ok(Step::Gone);
+    };
+    let Some(replacement) = order.facts.replaced_by.and_then(|id| ledger.order(id)).cloned() else {
+        return Ok(Step::Gone);
+    };
+    if order.facts.phase() != Phase::ReplaceAsked {
+        return Ok(Step::Gone);
+    }
+    let cause = Cause::Worker {
+        reason: "replace".into(),
+    };
+    match replacement.facts.phase() {
+        Phase::Unsent => {
+            follow(ledger, replacement.id, &OrderEvent::SendStarted, &cause)?;
+            Ok(Step::Go)
+        }
+        Phase::Sending | Phase::Unconfirmed => Ok(Step::Go),
+        // Its owner took the replacement back before it left.
+        Phase::Closed(_) => {
+            let reason = "the replacement ended first".to_owned();
+            follow(ledger, order.id, &OrderEvent::ReplaceRefused { reason }, &cause)?;
+            Ok(Step::Gone)
+        }
+        Phase::CancelAsked | Phase::Held | Phase::VenueHolds | Phase::Working | Phase::ReplaceAsked => {
+            Ok(Step::Go)
+        }
+    }
+}
+
+fn begin_reconcile(ledger: &Ledger, claim: &Claim) -> Step {
+    match ledger.order(claim.order_id) {
+        Some(order) if order.facts.closed.is_none() && order.facts.submission == Submission::Unconfirmed => {
+            Step::Go
+        }
+        Some(_) | None => Step::Gone,
+    }
+}
