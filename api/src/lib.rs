@@ -1,1 +1,35 @@
-//! The HTTP API: routes, authentication, errors as problem documents, OpenAPI.
+//! The HTTP API.
+//!
+//! ```text
+//! request ─► middleware (id, log line, errors, limits) ─► routes (one file a resource) ─► store ─► queue signal
+//! ```
+//!
+//! Reading order: [`routes`] shows the whole API; [`accept`] what placing an order is; [`problem`] every way to fail;
+//! [`input`] what clients may send; [`app`] what handlers hold.
+//!
+//! Invariants:
+//! 1. Validation has one order: idempotency key, shape, account, risk. A 4xx changes nothing and uses nothing up.
+//! 2. An order that is stored is answered as accepted, never by a status that clients repeat.
+//! 3. Every error has one form, and no internal text leaves the process.
+
+pub mod accept;
+pub mod app;
+pub mod auth;
+pub mod catalogue;
+mod docs_page;
+#[cfg(test)]
+mod generated;
+pub mod idempotency;
+pub mod input;
+pub mod middleware;
+mod openapi;
+pub mod paths;
+pub mod problem;
+pub mod routes;
+mod serve;
+pub mod wire;
+
+pub use app::{App, AppParts, Rules};
+pub use openapi::openapi_json;
+pub use problem::docs::errors_md;
+pub use serve::{Listening, router, run};

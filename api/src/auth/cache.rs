@@ -1,0 +1,101 @@
+//! Credentials that were looked up a moment ago.
+//!
+//! 1. Only what exists is remembered, and for at most [`REMEMBERED_FOR`]: so long may a revoked key go on.
+//! 2. What is remembered is the row, not the verdict: the secret is compared each time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use moka::future::Cache;
+use store::{Store, StoreError, StoredCredential};
+
+use super::Principal;
+
+/// How long a credential is remembered.
+const REMEMBERED_FOR: Duration = Duration::from_secs(1);
+
+/// How many credentials are remembered at most.
+const REMEMBERED_MAX: u64 = 10_000;
+
+/// How exact the time of the last use is.
+const TOUCH_EVERY: TimeDelta = TimeDelta::seconds(60);
+
+/// A credential as the database has it.
+#[derive(Debug, Clone)]
+pub(super) struct Known {
+    stored: Arc<StoredCredential>,
+    is_touched: Arc<AtomicBool>,
+}
+
+impl Known {
+    /// The SHA-256 of the secret.
+    pub(super) fn hash(&self) -> [u8; 32] {
+        self.stored.hash
+    }
+
+    /// Whether whoever has the secret is let in.
+    pub(super) fn is_valid_at(&self, now: DateTime<Utc>) -> bool {
+        self.stored.is_valid_at(now)
+    }
+
+    /// Who it proves to be asking.
+    pub(super) fn principal(&self) -> Principal {
+        Principal {
+            user: self.stored.user_id,
+            account: self.stored.account_id,
+            credential: self.stored.credential_id,
+            scopes: self.stored.scopes.clone(),
+            role: self.stored.role,
+        }
+    }
+
+    /// Notes in the database that it was used, about once a minute. A request never fails by that.
+    pub(super) async fn touch(&self, store: &Store, now: DateTime<Utc>) {
+        let is_due = self
+            .stored
+            .last_used_at
+            .is_none_or(|last| now - last > TOUCH_EVERY);
+        if !is_due || self.is_touched.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        if let Err(error) = store.touch_credential(self.stored.credential_id, now).await {
+            tracing::warn!(%error, credential.id = %self.stored.credential_id, "its last use was not noted");
+        }
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct CredentialCache {
+    known: Cache<String, Known>,
+}
+
+impl Default for CredentialCache {
+    fn default() -> Self {
+        let known = Cache::builder()
+            .max_capacity(REMEMBERED_MAX)
+            .time_to_live(REMEMBERED_FOR)
+            .build();
+        Self { known }
+    }
+}
+
+impl CredentialCache {
+    /// The credential with this public part, valid or not.
+    pub(super) async fn get(&self, store: &Store, key_id: &str) -> Result<Option<Known>, StoreError> {
+        if let Some(known) = self.known.get(key_id).await {
+            return Ok(Some(known));
+        }
+        let Some(stored) = store.find_credential(key_id).await? else {
+            return Ok(None);
+        };
+        let known = Known {
+            stored: Arc::new(stored),
+            is_touched: Arc::default(),
+        };
+        self.known.insert(key_id.to_owned(), known.clone()).await;
+        Ok(Some(known))
+    }
+}

@@ -1,0 +1,100 @@
+//! The one who is asking.
+
+use std::sync::Arc;
+
+use domain::id::{AccountId, CredentialId, UserId};
+use poem::{FromRequest, Request, RequestBody};
+use store::{Cause, Role};
+
+use super::api_key;
+use crate::app::App;
+use crate::middleware::RequestContext;
+use crate::problem::{Code, Problem};
+
+/// The ids of a principal, for the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PrincipalIds {
+    /// The user.
+    pub user: UserId,
+    /// The account that the credential belongs to.
+    pub account: AccountId,
+    /// The credential.
+    pub credential: CredentialId,
+}
+
+/// Who is asking, and what they may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    /// Whose limits count.
+    pub user: UserId,
+    /// Whose orders, positions and money are meant.
+    pub account: AccountId,
+    /// How they proved who they are.
+    pub credential: CredentialId,
+    /// What the credential may do.
+    pub scopes: Vec<String>,
+    /// The user's role.
+    pub role: Role,
+}
+
+impl Principal {
+    /// The ids, for the log.
+    pub const fn ids(&self) -> PrincipalIds {
+        PrincipalIds {
+            user: self.user,
+            account: self.account,
+            credential: self.credential,
+        }
+    }
+
+    /// Refuses what needs a scope that the credential lacks.
+    pub fn require(&self, scope: &str) -> Result<(), Problem> {
+        if self.scopes.iter().any(|own| own == scope) {
+            return Ok(());
+        }
+        let detail = format!("the credential lacks the scope {scope}");
+        Err(Problem::new(Code::InsufficientScope, detail).with("scope", scope))
+    }
+
+    /// Why something happens at this principal's request.
+    pub fn cause(&self, context: &RequestContext) -> Cause {
+        Cause::Request {
+            request_id: context.id().to_owned(),
+            credential_id: Some(self.credential),
+        }
+    }
+}
+
+impl<'a> FromRequest<'a> for Principal {
+    async fn from_request(request: &'a Request, _body: &mut RequestBody) -> poem::Result<Self> {
+        let Some(app) = request.data::<Arc<App>>() else {
+            return Err(Problem::hidden(Code::InternalError, "the router has no App").into());
+        };
+        let principal = api_key::authenticate(request.headers(), app).await?;
+        if let Some(context) = request.data::<RequestContext>() {
+            context.record_principal(principal.ids());
+        }
+        Ok(principal)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    #[test]
+    fn a_missing_scope_is_named() {
+        let principal = Principal {
+            user: UserId(Uuid::from_u128(1)),
+            account: AccountId(Uuid::from_u128(2)),
+            credential: CredentialId(Uuid::from_u128(3)),
+            scopes: vec!["data".into()],
+            role: Role::Standard,
+        };
+        assert!(principal.require("data").is_ok());
+        let problem = principal.require("trading").unwrap_err();
+        assert_eq!(problem.code(), Code::InsufficientScope);
+        assert_eq!(problem.body("/", "id")["scope"], "trading");
+    }
+}

@@ -1,0 +1,72 @@
+//! Swagger UI at `/docs/`, from assets that are compiled in, over `/openapi.json`.
+
+use std::sync::Arc;
+
+use poem::http::{StatusCode, header};
+use poem::web::Path;
+use poem::{Response, Route, get, handler};
+use utoipa_swagger_ui::Config;
+
+use crate::problem::Code;
+use crate::problem::{Problem, endpoint_not_found};
+
+/// Where the document is.
+pub(crate) const DOCUMENT_PATH: &str = "/openapi.json";
+
+/// The paths that the document leaves out, with the methods that they take.
+pub(crate) const PATHS: [(&str, &[&str]); 4] = [
+    (DOCUMENT_PATH, READ),
+    ("/docs", READ),
+    ("/docs/", READ),
+    ("/docs/{path}", READ),
+];
+
+const READ: &[&str] = &["GET", "HEAD"];
+
+/// The routes of the page and of the document `json`.
+pub(crate) fn routes(route: Route, json: String) -> Route {
+    let document = get(poem::endpoint::make_sync(move |_| {
+        Response::builder()
+            .content_type("application/json")
+            .body(json.clone())
+    }));
+    route
+        .at(DOCUMENT_PATH, document)
+        .at("/docs", get(to_docs))
+        .at("/docs/", get(index))
+        .at("/docs/*path", get(asset))
+}
+
+/// The page's own links are relative to `/docs/`.
+#[handler]
+fn to_docs() -> Response {
+    Response::builder()
+        .status(StatusCode::PERMANENT_REDIRECT)
+        .header(header::LOCATION, "/docs/")
+        .finish()
+}
+
+#[handler]
+fn index() -> poem::Result<Response> {
+    serve("")
+}
+
+#[handler]
+fn asset(Path(path): Path<String>) -> poem::Result<Response> {
+    serve(&path)
+}
+
+fn serve(path: &str) -> poem::Result<Response> {
+    let config = Config::from(DOCUMENT_PATH)
+        .try_it_out_enabled(true)
+        .persist_authorization(true)
+        .display_request_duration(true);
+    let file = utoipa_swagger_ui::serve(path, Arc::new(config))
+        .map_err(|error| Problem::hidden(Code::InternalError, error.to_string()))?
+        .ok_or_else(endpoint_not_found)?;
+    let mut response = Response::builder().content_type(&file.content_type);
+    if file.gzpipped {
+        response = response.header(header::CONTENT_ENCODING, "gzip");
+    }
+    Ok(response.body(file.bytes.into_owned()))
+}

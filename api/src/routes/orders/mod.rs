@@ -1,0 +1,509 @@
+//! `/v2/orders`: placing, listing, reading, replacing and cancelling orders.
+
+mod replace;
+mod request;
+#[cfg(test)]
+mod tests;
+mod view;
+
+use std::sync::Arc;
+
+use domain::asset::AssetClass;
+use domain::id::OrderId;
+use domain::lifecycle::OrderStatus;
+use domain::order::{Order, Side};
+use poem::web::Data;
+use poem::{FromRequest, IntoResponse, Request, RequestBody, Response};
+use poem_openapi::param::{Path, Query};
+use poem_openapi::payload::Json;
+use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses, Registry};
+use poem_openapi::types::Type as _;
+use poem_openapi::{ApiResponse, Object, OpenApi};
+use store::orders::{CancelAnswer, OrderFilter, SavedAnswer, StatusFilter};
+use uuid::Uuid;
+
+pub use replace::ReplaceOrderBody;
+pub use request::{PlaceOrderBody, WantedOrder, find_asset, read};
+pub use view::{Beside, OrderView};
+
+use super::Tag;
+use crate::app::App;
+use crate::auth::Principal;
+use crate::input::JsonBody;
+use crate::input::query::{Flag, Instant, List, Param, Word, Words};
+use crate::middleware::RequestContext;
+use crate::problem::{Code, FieldError, Problem, endpoint_not_found, order_not_found};
+use crate::wire::AnyJson;
+use crate::{accept, idempotency};
+
+/// How many orders a list has unless more are asked for.
+const LIST_DEFAULT: u64 = 50;
+
+/// How many orders a list has at most.
+const LIST_MAX: u64 = 500;
+
+/// The resource.
+pub(crate) struct Orders;
+
+/// An order whose JSON is made already: so that an answer and its replay are equal to the byte.
+pub(crate) struct OrderAnswer(Response);
+
+impl OrderAnswer {
+    /// The answer to the request that made `order`.
+    pub(crate) fn fresh(order: &Order) -> Self {
+        let body = accept::answer_of(order).body;
+        Self(Response::builder().content_type("application/json").body(body))
+    }
+
+    /// The answer that was given before.
+    fn again(saved: &SavedAnswer) -> Self {
+        Self(idempotency::replay(saved))
+    }
+}
+
+impl IntoResponse for OrderAnswer {
+    fn into_response(self) -> Response {
+        self.0
+    }
+}
+
+impl ApiResponse for OrderAnswer {
+    fn meta() -> MetaResponses {
+        MetaResponses {
+            responses: vec![MetaResponse {
+                description: "The order.",
+                status: Some(200),
+                status_range: None,
+                content: vec![MetaMediaType {
+                    content_type: "application/json",
+                    schema: OrderView::schema_ref(),
+                }],
+                headers: vec![],
+            }],
+        }
+    }
+
+    fn register(registry: &mut Registry) {
+        OrderView::register(registry);
+    }
+}
+
+/// Whether an order's end was asked for.
+#[derive(ApiResponse)]
+pub(crate) enum Canceled {
+    /// The order has ended, or the venue is asked.
+    #[oai(status = 204)]
+    Asked,
+}
+
+/// What became of each order.
+#[derive(ApiResponse)]
+pub(crate) enum CanceledAll {
+    /// One entry for each open order.
+    #[oai(status = 207)]
+    Each(Json<Vec<CanceledOrder>>),
+}
+
+/// One order's end.
+#[derive(Object)]
+pub(crate) struct CanceledOrder {
+    /// The order.
+    id: String,
+    /// 200, or the status of the problem.
+    status: u16,
+    /// The problem, where there is one.
+    body: Option<AnyJson>,
+}
+
+/// Which orders to list.
+pub(crate) struct StatusWords;
+
+impl Words for StatusWords {
+    type Value = StatusFilter;
+    const WORDS: &'static [(&'static str, StatusFilter)] = &[
+        ("open", StatusFilter::Open),
+        ("closed", StatusFilter::Closed),
+        ("all", StatusFilter::All),
+    ];
+}
+
+/// The direction of a list; true is ascending.
+pub(crate) struct DirectionWords;
+
+impl Words for DirectionWords {
+    type Value = bool;
+    const WORDS: &'static [(&'static str, bool)] = &[("asc", true), ("desc", false)];
+}
+
+/// A side.
+pub(crate) struct SideWords;
+
+impl Words for SideWords {
+    type Value = Side;
+    const WORDS: &'static [(&'static str, Side)] = &[("buy", Side::Buy), ("sell", Side::Sell)];
+}
+
+/// A class of instruments; `us_option` is known and has none.
+pub(crate) struct ClassWords;
+
+impl Words for ClassWords {
+    type Value = Option<AssetClass>;
+    const WORDS: &'static [(&'static str, Option<AssetClass>)] = &[
+        ("us_equity", Some(AssetClass::UsEquity)),
+        ("crypto", Some(AssetClass::Crypto)),
+        ("us_option", None),
+    ];
+}
+
+/// Proof that the path is exactly `/v2/orders:by_client_order_id`: poem reads the colon as a parameter, so that
+/// `/v2/ordersfoo` would come here, too.
+pub(crate) struct ByClientOrderIdPath;
+
+impl<'a> FromRequest<'a> for ByClientOrderIdPath {
+    async fn from_request(request: &'a Request, _body: &mut RequestBody) -> poem::Result<Self> {
+        let path = request.original_uri().path();
+        if path.replace("%3A", ":").replace("%3a", ":") == "/v2/orders:by_client_order_id" {
+            Ok(Self)
+        } else {
+            Err(endpoint_not_found().into())
+        }
+    }
+}
+
+#[OpenApi(prefix_path = "/v2", tag = "Tag::Orders")]
+impl Orders {
+    /// Place an order
+    ///
+    /// The answer means that the order is stored and will be carried out; its `status` is `accepted`. Send an
+    /// `Idempotency-Key` to repeat a request safely: the answer is then given again, with `Idempotency-Replayed: true`.
+    #[oai(path = "/orders", method = "post", operation_id = "place_order")]
+    async fn place_order(
+        &self,
+        Data(app): Data<&Arc<App>>,
+        principal: Principal,
+        context: RequestContext,
+        request: &Request,
+        body: JsonBody<PlaceOrderBody>,
+    ) -> poem::Result<OrderAnswer> {
+        principal.require("trading")?;
+        let key = idempotency::key_of(request, &principal, body.bytes())?;
+        if let Some(key) = &key {
+            let saved = app.store.saved_answer(principal.account, key).await;
+            if let Some(saved) = saved.map_err(Problem::from)? {
+                return Ok(OrderAnswer::again(&saved.map_err(Problem::from)?));
+            }
+        }
+        let wanted = read(body.fields()?, &app.assets)?;
+        let asked = accept::request_for(wanted, key, &principal, &context, app);
+        context.record_order(asked.order.id);
+        let accepted = accept::accept_one(app, asked).await?;
+        Ok(match &accepted.replay {
+            Some(saved) => OrderAnswer::again(saved),
+            None => OrderAnswer::fresh(&accepted.order),
+        })
+    }
+
+    /// List orders
+    ///
+    /// Newest first, unless `direction` says otherwise.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one argument a query parameter of the contract"
+    )]
+    #[oai(path = "/orders", method = "get", operation_id = "list_orders")]
+    async fn list_orders(
+        &self,
+        Data(app): Data<&Arc<App>>,
+        principal: Principal,
+        /// Open, closed or all orders; open unless given.
+        status: Query<Param<Word<StatusWords>>>,
+        /// How many at most: 50 unless given, 500 at most.
+        limit: Query<Param<u64>>,
+        /// Only orders accepted after this time.
+        after: Query<Param<Instant>>,
+        /// Only orders accepted before this time.
+        until: Query<Param<Instant>>,
+        /// The order of the list; desc unless given.
+        direction: Query<Param<Word<DirectionWords>>>,
+        /// Whether legs are listed below their parents; plain orders have none.
+        nested: Query<Param<Flag>>,
+        /// Only orders of these instruments, separated by commas.
+        symbols: Query<Param<List>>,
+        /// Only orders on this side.
+        side: Query<Param<Word<SideWords>>>,
+        /// Only orders of this class of instruments.
+        asset_class: Query<Param<Word<ClassWords>>>,
+        /// Only orders accepted before this one.
+        before_order_id: Query<Param<Uuid>>,
+        /// Only orders accepted after this one.
+        after_order_id: Query<Param<Uuid>>,
+    ) -> poem::Result<Json<Vec<OrderView>>> {
+        let _ = nested;
+        let limit = limit.0.0.unwrap_or(LIST_DEFAULT);
+        if !(1..=LIST_MAX).contains(&limit) {
+            return Err(bad_limit().into());
+        }
+        let named = symbols.0.0.map(|list| list.0).unwrap_or_default();
+        let assets: Vec<_> = named
+            .iter()
+            .filter_map(|symbol| app.assets.find(symbol))
+            .map(|asset| asset.id)
+            .collect();
+        let class = asset_class.0.0.map(|class| class.0);
+        // Orders exist only of instruments that Arbion knows.
+        if (!named.is_empty() && assets.is_empty()) || class == Some(None) {
+            return Ok(Json(Vec::new()));
+        }
+        let filter = OrderFilter {
+            status: status.0.0.map_or(StatusFilter::Open, |status| status.0),
+            limit,
+            after: after.0.0.map(|after| after.0),
+            until: until.0.0.map(|until| until.0),
+            ascending: direction.0.0.is_some_and(|direction| direction.0),
+            assets,
+            side: side.0.0.map(|side| side.0),
+            asset_class: class.flatten(),
+            before_order_id: before_order_id.0.0.map(OrderId),
+            after_order_id: after_order_id.0.0.map(OrderId),
+        };
+        let orders = app
+            .store
+            .orders(principal.account, &filter)
+            .await
+            .map_err(Problem::from)?;
+        Ok(Json(views(app, &orders).await?))
+    }
+
+    /// Cancel all open orders
+    ///
+    /// An order that has not left ends at once; of the others the venue is asked.
+    #[oai(path = "/orders", method = "delete", operation_id = "cancel_all_orders")]
+    async fn cancel_all_orders(
+        &self,
+        Data(app): Data<&Arc<App>>,
+        principal: Principal,
+        context: RequestContext,
+    ) -> poem::Result<CanceledAll> {
+        principal.require("trading")?;
+        let canceled = cancel_all(app, &principal, &context).await?;
+        Ok(CanceledAll::Each(Json(canceled)))
+    }
+
+    /// Read an order by the caller's name for it
+    #[oai(
+        path = "/orders:by_client_order_id",
+        method = "get",
+        operation_id = "get_order_by_client_id"
+    )]
+    async fn get_order_by_client_id(
+        &self,
+        _path: ByClientOrderIdPath,
+        Data(app): Data<&Arc<App>>,
+        principal: Principal,
+        context: RequestContext,
+        /// The `client_order_id` that the order was placed with.
+        client_order_id: Query<Param<String>>,
+    ) -> poem::Result<Json<OrderView>> {
+        let Some(name) = client_order_id.0.0 else {
+            let detail = "client_order_id is required";
+            let error = FieldError::at_parameter("client_order_id", detail);
+            return Err(Problem::new(Code::InvalidRequest, detail)
+                .with_error(error)
+                .into());
+        };
+        // No order can have a name with a NUL, and databases choke on it.
+        if name.contains('\0') {
+            return Err(order_not_found().into());
+        }
+        let order = app.store.order_by_client_id(principal.account, &name).await;
+        let order = order.map_err(Problem::from)?.ok_or_else(order_not_found)?;
+        context.record_order(order.id);
+        Ok(Json(view(app, &order).await?))
+    }
+
+    /// Read an order
+    #[oai(path = "/orders/:id", method = "get", operation_id = "get_order")]
+    async fn get_order(
+        &self,
+        Data(app): Data<&Arc<App>>,
+        principal: Principal,
+        context: RequestContext,
+        /// The order's id, with or without dashes.
+        id: Path<String>,
+        /// Whether legs are listed; a plain order has none.
+        nested: Query<Param<Flag>>,
+    ) -> poem::Result<Json<OrderView>> {
+        let _ = nested;
+        let order = find(app, &principal, &context, &id).await?;
+        Ok(Json(view(app, &order).await?))
+    }
+
+    /// Replace an order
+    ///
+    /// Makes a new order in the place of one that the venue has; the answer is the new one. Until the venue has decided,
+    /// the old one is `pending_replace`; if a fill wins, the new one is `rejected`.
+    #[oai(path = "/orders/:id", method = "patch", operation_id = "replace_order")]
+    async fn replace_order(
+        &self,
+        Data(app): Data<&Arc<App>>,
+        principal: Principal,
+        context: RequestContext,
+        /// The order's id, with or without dashes.
+        id: Path<String>,
+        body: JsonBody<ReplaceOrderBody>,
+    ) -> poem::Result<OrderAnswer> {
+        principal.require("trading")?;
+        let replacement = replace::read(body.fields()?, accept::new_order_id())?;
+        let old = find(app, &principal, &context, &id).await?;
+        let asset = app.assets.by_id(old.asset_id).ok_or_else(|| {
+            Problem::hidden(
+                Code::InternalError,
+                format!("order {} names an unknown asset", old.id),
+            )
+        })?;
+        let quotes = accept::quotes_for(app, [(asset, &old.terms)]).await;
+        let deciding = accept::decide_by(app, &quotes);
+        let cause = principal.cause(&context);
+        let accepted = app
+            .store
+            .request_replace(principal.account, old.id, replacement, asset, cause, &deciding)
+            .await
+            .map_err(Problem::from)?
+            .map_err(Problem::from)?;
+        // The work hangs on the old order: the venue is told about that one.
+        app.signal([old.id]).await;
+        Ok(OrderAnswer::fresh(&accepted.order))
+    }
+
+    /// Cancel an order
+    ///
+    /// An order that has not left ends at once. Of any other the venue is asked: it is `pending_cancel` until the venue
+    /// has decided, and a fill may win.
+    #[oai(path = "/orders/:id", method = "delete", operation_id = "cancel_order")]
+    async fn cancel_order(
+        &self,
+        Data(app): Data<&Arc<App>>,
+        principal: Principal,
+        context: RequestContext,
+        /// The order's id, with or without dashes.
+        id: Path<String>,
+    ) -> poem::Result<Canceled> {
+        principal.require("trading")?;
+        let id = parse_id(&id)?;
+        context.record_order(id);
+        let cause = principal.cause(&context);
+        let answer = app
+            .store
+            .request_cancel(principal.account, id, cause, app.now())
+            .await;
+        let to_ask = canceled(answer.map_err(Problem::from)?)?;
+        app.signal(to_ask).await;
+        Ok(Canceled::Asked)
+    }
+}
+
+/// The order whose venue has to be asked; `None` where the order has ended at once.
+fn canceled(answer: CancelAnswer) -> Result<Option<OrderId>, Problem> {
+    match answer {
+        CancelAnswer::Canceled(_) => Ok(None),
+        CancelAnswer::Requested(order) => Ok(Some(order.id)),
+        CancelAnswer::NotFound => Err(order_not_found()),
+        CancelAnswer::NotCancelable(order) => {
+            let status = order.facts.status().as_str();
+            let detail = format!("order is already in \"{status}\" state");
+            Err(Problem::new(Code::OrderNotCancelable, detail).with("order_status", status))
+        }
+        CancelAnswer::ReplacePending(_) => {
+            let detail = "order is already in \"pending_replace\" state";
+            Err(Problem::new(Code::ReplacePending, detail).with("order_status", "pending_replace"))
+        }
+    }
+}
+
+/// Asks for the end of every open order.
+pub(crate) async fn cancel_all(
+    app: &App,
+    principal: &Principal,
+    context: &RequestContext,
+) -> Result<Vec<CanceledOrder>, Problem> {
+    let cause = principal.cause(context);
+    let answers = app
+        .store
+        .request_cancel_all(principal.account, cause, app.now())
+        .await?;
+    let (mut entries, mut asked) = (Vec::with_capacity(answers.len()), Vec::new());
+    for (id, answer) in answers {
+        let problem = match canceled(answer) {
+            Ok(to_ask) => {
+                asked.extend(to_ask);
+                None
+            }
+            Err(problem) => Some(problem),
+        };
+        entries.push(CanceledOrder {
+            id: id.to_string(),
+            status: problem
+                .as_ref()
+                .map_or(200, |problem| problem.code().status().as_u16()),
+            body: problem.map(|problem| AnyJson(problem.body(context.path(), context.id()))),
+        });
+    }
+    app.signal(asked).await;
+    Ok(entries)
+}
+
+fn bad_limit() -> Problem {
+    let detail = format!("limit must be between 1 and {LIST_MAX}");
+    let error = FieldError::at_parameter("limit", detail.clone());
+    Problem::new(Code::InvalidRequest, detail).with_error(error)
+}
+
+/// An order's id in a path. What is no id names no order.
+fn parse_id(text: &str) -> Result<OrderId, Problem> {
+    text.parse().map_err(|_| order_not_found())
+}
+
+async fn find(
+    app: &App,
+    principal: &Principal,
+    context: &RequestContext,
+    id: &str,
+) -> Result<Order, Problem> {
+    let id = parse_id(id)?;
+    context.record_order(id);
+    app.store
+        .order(principal.account, id)
+        .await?
+        .ok_or_else(order_not_found)
+}
+
+/// One order with everything that is shown beside it.
+async fn view(app: &App, order: &Order) -> Result<OrderView, Problem> {
+    let submission = match order.facts.status() {
+        OrderStatus::PendingNew => Some(app.store.submission(order.id).await?),
+        OrderStatus::Accepted
+        | OrderStatus::New
+        | OrderStatus::PartiallyFilled
+        | OrderStatus::Held
+        | OrderStatus::PendingCancel
+        | OrderStatus::PendingReplace
+        | OrderStatus::Filled
+        | OrderStatus::Canceled
+        | OrderStatus::Expired
+        | OrderStatus::Rejected
+        | OrderStatus::Replaced => None,
+    };
+    let exits = app.store.exit_causes(&[order.id]).await?;
+    Ok(OrderView::of(order, &Beside { exits, submission }))
+}
+
+/// Many orders: two queries, whatever their number.
+async fn views(app: &App, orders: &[Order]) -> Result<Vec<OrderView>, Problem> {
+    let ids: Vec<_> = orders.iter().map(|order| order.id).collect();
+    let exits = app.store.exit_causes(&ids).await?;
+    let beside = Beside {
+        exits,
+        submission: None,
+    };
+    Ok(orders.iter().map(|order| OrderView::of(order, &beside)).collect())
+}

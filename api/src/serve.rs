@@ -1,0 +1,75 @@
+//! The router, and the server around it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use platform::Shutdown;
+use poem::listener::TcpAcceptor;
+use poem::{Endpoint, EndpointExt as _, Response, Route, Server};
+use tokio::net::TcpListener;
+
+use crate::app::App;
+use crate::middleware::{LimitBody, LimitReadTime, Observe, READ_TIME_MAX};
+use crate::paths::{self, PathTable};
+use crate::{docs_page, openapi};
+
+/// Everything that the API answers.
+pub fn router(app: Arc<App>) -> impl Endpoint<Output = Response> {
+    let document = openapi::document();
+    let mut table = PathTable::of_document(&document);
+    for (path, methods) in docs_page::PATHS {
+        table.add(path, methods);
+    }
+    let bytes_max = app.rules.max_body_bytes;
+    docs_page::routes(Route::new(), openapi::text(&document))
+        .nest("/", openapi::service())
+        .data(app)
+        .with(LimitReadTime(READ_TIME_MAX))
+        .with(LimitBody { bytes_max })
+        .before(|mut request| async move {
+            if let Some(uri) = paths::routed(request.uri()) {
+                *request.uri_mut() = uri;
+            }
+            Ok(request)
+        })
+        .with(Observe {
+            paths: Arc::new(table),
+        })
+}
+
+/// A port that is open: connections wait in it until [`Listening::run`].
+#[derive(Debug)]
+pub struct Listening {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Listening {
+    /// Opens `address`; port 0 takes a free one.
+    pub async fn bind(address: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        Ok(Self { listener, address })
+    }
+
+    /// Where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers requests until `shutdown`, then lets those that run finish within `grace`.
+    pub async fn run(self, app: Arc<App>, shutdown: &Shutdown, grace: Duration) -> io::Result<()> {
+        let acceptor = TcpAcceptor::from_tokio(self.listener)?;
+        Server::new_with_acceptor(acceptor)
+            .name("api")
+            .run_with_graceful_shutdown(router(app), shutdown.requested(), Some(grace))
+            .await
+    }
+}
+
+/// Answers requests at `address` until `shutdown`; the library form of the binary.
+pub async fn run(app: Arc<App>, address: SocketAddr, shutdown: &Shutdown, grace: Duration) -> io::Result<()> {
+    Listening::bind(address).await?.run(app, shutdown, grace).await
+}
