@@ -41,6 +41,7 @@ CREATE TABLE sweeps (
     shards {int} NOT NULL,
     fence {bigint} NOT NULL,
     state {text} NOT NULL CHECK (state IN ('pending', 'running', 'done')),
+    claimed_by {text},
     claimed_until {time},
     symbols {int} NOT NULL DEFAULT 0,
     fired {int} NOT NULL DEFAULT 0,

@@ -71,15 +71,12 @@ pub struct Store {
 impl Store {
     /// Connects; the schema must be there already.
     pub async fn connect(options: &StoreOptions) -> Result<Self, StoreError> {
-        let (mut writer, mut reader) = match options.backend()? {
-            DbBackend::Sqlite => {
-                let writer = options.sqlite_writer().await?;
-                (writer, options.sqlite_readers().await?)
-            }
-            _ => {
-                let pool = options.postgres().await?;
-                (pool.clone(), pool)
-            }
+        let (mut writer, mut reader) = if options.backend()? == DbBackend::Sqlite {
+            let writer = options.sqlite_writer().await?;
+            (writer, options.sqlite_readers().await?)
+        } else {
+            let pool = options.postgres().await?;
+            (pool.clone(), pool)
         };
         let statements = Arc::new(AtomicU64::new(0));
         for connection in [&mut writer, &mut reader] {

@@ -15,6 +15,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::missing_panics_doc,
     reason = "test support: a test without its database can only fail"
 )]
 

@@ -1,0 +1,102 @@
+//! API keys.
+
+use std::collections::BTreeSet;
+
+use chrono::TimeDelta;
+use domain::id::CredentialId;
+use platform::secrets::sha256;
+use rust_decimal::Decimal;
+use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, Set};
+use store::StoreError;
+use store::entity::credentials;
+use store::testing::{TestStore, now};
+use store::users::Role;
+use uuid::Uuid;
+
+store::testing::on_both! {
+    async fn a_key_is_found_with_everything_that_it_stands_for(test: TestStore) {
+        let trader = test.trader(Role::Admin, Decimal::ONE).await;
+        let key = test.create_api_key(trader.user, trader.account, "bot", &["trading", "data"], now()).await.unwrap();
+        assert_eq!((key.key_id.len(), &key.key_id[..2], key.secret.len()), (20, "PK", 43));
+        let before = test.statement_count();
+        let found = test.find_credential(&key.key_id).await.unwrap().unwrap();
+        assert_eq!(test.statement_count() - before, 1);
+        assert_eq!(found.credential_id, key.credential_id);
+        assert_eq!((found.user_id, found.account_id, found.role), (trader.user, trader.account, Role::Admin));
+        assert_eq!(found.hash, sha256(&key.secret));
+        assert_eq!(found.scopes, ["trading", "data"]);
+        assert!(found.is_valid_at(now()));
+        assert_eq!(test.find_credential("PKNOBODY").await.unwrap(), None);
+    }
+
+    async fn the_secret_is_nowhere_but_in_the_answer(test: TestStore) {
+        let trader = test.trader(Role::Admin, Decimal::ONE).await;
+        let key = test.create_api_key(trader.user, trader.account, "bot", &[], now()).await.unwrap();
+        let row = credentials::Entity::find().one(test.read()).await.unwrap().unwrap();
+        let kept = format!("{row:?}");
+        assert!(!kept.contains(&key.secret) && !format!("{key:?}").contains(&key.secret));
+        assert_eq!(row.hash.len(), 32);
+    }
+
+    async fn keys_and_secrets_never_repeat(test: TestStore) {
+        let trader = test.trader(Role::Admin, Decimal::ONE).await;
+        let mut seen = BTreeSet::new();
+        for _ in 0..20 {
+            let key = test.create_api_key(trader.user, trader.account, "bot", &[], now()).await.unwrap();
+            assert!(seen.insert(key.key_id) && seen.insert(key.secret));
+        }
+        assert_eq!(test.credentials_of(trader.account).await.unwrap().len(), 20);
+    }
+
+    async fn nobody_gets_a_key_for_another_s_account(test: TestStore) {
+        let mine = test.trader(Role::Admin, Decimal::ONE).await;
+        let theirs = test.trader(Role::Admin, Decimal::ONE).await;
+        let key = test.create_api_key(mine.user, theirs.account, "bot", &[], now()).await;
+        assert!(matches!(key, Err(StoreError::NotFound { table: "accounts" })), "{key:?}");
+    }
+
+    async fn a_key_ends_when_it_is_revoked_when_it_expires_and_with_its_user(test: TestStore) {
+        let trader = test.trader(Role::Admin, Decimal::ONE).await;
+        let other = test.trader(Role::Admin, Decimal::ONE).await;
+        let key = test.create_api_key(trader.user, trader.account, "bot", &[], now()).await.unwrap();
+        let id = key.credential_id;
+        let foreign = test.revoke_credential(other.account, id, now()).await;
+        assert!(matches!(foreign, Err(StoreError::NotFound { .. })), "{foreign:?}");
+        let is_valid = async |seconds| {
+            let found = test.find_credential(&key.key_id).await.unwrap().unwrap();
+            found.is_valid_at(now() + TimeDelta::seconds(seconds))
+        };
+        assert!(is_valid(0).await);
+
+        let row = credentials::Entity::find_by_id(id.0).one(test.read()).await.unwrap().unwrap();
+        let mut row = row.into_active_model();
+        row.expires_at = Set(Some(now() + TimeDelta::seconds(10)));
+        row.update(test.write()).await.unwrap();
+        assert!(is_valid(9).await);
+        assert!(!is_valid(10).await);
+
+        test.set_user_active(trader.user, false).await.unwrap();
+        assert!(!is_valid(0).await);
+        test.set_user_active(trader.user, true).await.unwrap();
+        assert!(is_valid(0).await);
+
+        test.revoke_credential(trader.account, id, now()).await.unwrap();
+        test.revoke_credential(trader.account, id, now() + TimeDelta::seconds(5)).await.unwrap();
+        assert!(!is_valid(0).await);
+        let found = test.find_credential(&key.key_id).await.unwrap().unwrap();
+        assert_eq!(found.revoked_at, Some(now()));
+    }
+
+    async fn use_is_noted_once_a_minute(test: TestStore) {
+        let trader = test.trader(Role::Admin, Decimal::ONE).await;
+        let key = test.create_api_key(trader.user, trader.account, "bot", &[], now()).await.unwrap();
+        let touch = async |seconds| {
+            test.touch_credential(key.credential_id, now() + TimeDelta::seconds(seconds)).await.unwrap()
+        };
+        assert!(touch(0).await);
+        assert!(!touch(1).await);
+        assert!(!touch(60).await);
+        assert!(touch(61).await);
+        assert!(!test.touch_credential(CredentialId(Uuid::now_v7()), now()).await.unwrap());
+    }
+}
