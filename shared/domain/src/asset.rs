@@ -46,6 +46,21 @@ impl AssetClass {
             (Self::UsEquity, MarketHours::Real) => calendar::is_open(at),
         }
     }
+
+    /// When an order for the day that is accepted at `at` is over, where it never left: at the close of the session in
+    /// which it could have traded; where no hours are kept, with its date in New York.
+    pub fn day_ends(self, at: DateTime<Utc>, hours: MarketHours) -> Option<DateTime<Utc>> {
+        match (self, hours) {
+            (Self::UsEquity, MarketHours::Real) => calendar::next_close(at),
+            (Self::Crypto, _) | (Self::UsEquity, MarketHours::Ignore) => {
+                let midnight = calendar::trading_date(at).succ_opt()?.and_hms_opt(0, 0, 0)?;
+                let midnight = midnight
+                    .and_local_timezone(chrono_tz::America::New_York)
+                    .earliest()?;
+                Some(midnight.with_timezone(&Utc))
+            }
+        }
+    }
 }
 
 impl fmt::Display for AssetClass {
@@ -134,6 +149,47 @@ mod tests {
         assert_eq!(id, Asset::id_of(AssetClass::UsEquity, "AAPL"));
         assert_ne!(id, Asset::id_of(AssetClass::Crypto, "AAPL"));
         assert_eq!(id.0.get_version_num(), 5);
+    }
+
+    #[test]
+    fn an_order_for_the_day_ends_with_its_session_or_its_date() {
+        let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+        let ends = |from: &str, hours| AssetClass::UsEquity.day_ends(at(from), hours);
+        let cases = [
+            (
+                "in session",
+                "2026-11-24T15:30:00Z",
+                MarketHours::Real,
+                "2026-11-24T21:00:00Z",
+            ),
+            (
+                "after the close",
+                "2026-11-24T22:00:00Z",
+                MarketHours::Real,
+                "2026-11-25T21:00:00Z",
+            ),
+            (
+                "the day after Thanksgiving",
+                "2026-11-27T15:30:00Z",
+                MarketHours::Real,
+                "2026-11-27T18:00:00Z",
+            ),
+            (
+                "no hours",
+                "2026-11-24T15:30:00Z",
+                MarketHours::Ignore,
+                "2026-11-25T05:00:00Z",
+            ),
+            (
+                "no hours, late",
+                "2026-11-25T04:59:59Z",
+                MarketHours::Ignore,
+                "2026-11-25T05:00:00Z",
+            ),
+        ];
+        for (name, from, hours, end) in cases {
+            assert_eq!(ends(from, hours), Some(at(end)), "{name}");
+        }
     }
 
     #[test]

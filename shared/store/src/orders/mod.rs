@@ -1,7 +1,8 @@
-//! Orders: accepting, reading, cancelling and replacing them.
+//! Orders: accepting, reading, cancelling, replacing and expiring them.
 
 pub mod accept;
 pub mod cancel;
+pub mod expire;
 pub mod read;
 pub mod replace;
 pub(crate) mod row;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::asset::Asset;
+use domain::asset::{Asset, MarketHours};
 use domain::id::{BrokerOrderId, ClientOrderId, OrderId};
 use domain::lifecycle::OrderStatus;
 use domain::order::{Order, Side};
@@ -302,6 +302,21 @@ store::testing::on_both! {
         let more = replace(test, &trader, &asset, &old, replacement(Some("101"), None)).await;
         assert!(matches!(more, Err(ReplaceRefusal::Refused(_))), "{more:?}");
         assert!(replace(test, &trader, &asset, &old, replacement(Some("100"), None)).await.is_ok());
+        assert_book_is_sound(test, &trader).await;
+    }
+
+    async fn an_order_for_the_day_that_never_left_ends_with_its_session(test: TestStore) {
+        let (trader, asset) = trader(test).await;
+        let waiting = accept(test, request(&trader, &asset, Side::Buy, "1", Some("100"))).await;
+        let sent = accept(test, request(&trader, &asset, Side::Buy, "1", Some("100"))).await;
+        go(test, &sent).await;
+        let close = "2026-11-24T21:00:00Z".parse::<chrono::DateTime<chrono::Utc>>().unwrap();
+        let before = close - chrono::TimeDelta::seconds(1);
+        assert_eq!(test.expire_unsent(before, MarketHours::Real, 10).await.unwrap(), vec![]);
+        assert_eq!(test.expire_unsent(close, MarketHours::Real, 10).await.unwrap(), vec![waiting.id]);
+        assert_eq!(status(test, &trader, &waiting).await, OrderStatus::Expired);
+        assert_eq!(status(test, &trader, &sent).await, OrderStatus::PendingNew, "the venue's word ends it");
+        assert_eq!(test.expire_unsent(close, MarketHours::Real, 10).await.unwrap(), vec![]);
         assert_book_is_sound(test, &trader).await;
     }
 
