@@ -1,2 +1,131 @@
-//! Arbion in one process.
-fn main() {}
+//! `arbion`: the api, the worker and the scheduler in one process, and the operator's subcommands.
+//!
+//! Without a subcommand it serves: everything it needs it makes in the data directory at the first start. This file
+//! reads the command line and is the only place that writes to stdout; each subcommand is a module.
+
+mod key;
+mod openapi;
+mod serve;
+mod welcome;
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use platform::config::{self, Config};
+
+/// A self-hosted order gateway: one HTTP API, enforced risk limits, stops that fire by themselves.
+#[derive(Debug, Parser)]
+#[command(name = "arbion", version = platform::VERSION, after_help = config::help_text())]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve: api, worker and scheduler in one process (what happens without a subcommand, too)
+    Serve,
+    /// Apply what is pending to the database and to the paper venue's book, and say what
+    Migrate,
+    /// Make an API key of the first superadmin, and write its headers to a file for `curl -H @FILE`
+    ApiKey,
+    /// Print the table of environment variables
+    Config {
+        /// Print a `.env` file with every default instead
+        #[arg(long)]
+        sample: bool,
+    },
+    /// Print the OpenAPI document
+    Openapi {
+        /// Write it to `openapi.json` in the working directory instead
+        #[arg(long)]
+        write: bool,
+    },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    #[cfg(feature = "fault-points")]
+    let _faults = fail::FailScenario::setup();
+    match run(cli.command.unwrap_or(Command::Serve)).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nothing is left to do when even stderr is gone.
+            let _ = writeln!(std::io::stderr(), "arbion: {}", chain(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<(), Box<dyn Error>> {
+    match command {
+        Command::Serve => serve::serve(&Config::from_env()?, print).await?,
+        Command::Migrate => print(&serve::migrate(&Config::from_env()?).await?),
+        Command::ApiKey => print(&serve::api_key(&Config::from_env()?).await?),
+        Command::Config { sample: true } => print(&config::env_sample()),
+        Command::Config { sample: false } => print(&config::markdown_table()),
+        Command::Openapi { write: false } => print(&openapi::document()),
+        Command::Openapi { write: true } => print(&openapi::write()?),
+    }
+    Ok(())
+}
+
+/// Prints `text` as it is. A reader that went away (`arbion config | head -1`) is no error.
+fn print(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
+
+/// An error and its causes in one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        // Writing to a String cannot fail.
+        let _ = write!(text, ": {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_names_every_variable_and_every_subcommand() {
+        let help = Cli::command().render_long_help().to_string();
+        for variable in config::table::variables() {
+            assert!(
+                help.contains(variable.name),
+                "{} is not in the help",
+                variable.name
+            );
+        }
+        for subcommand in ["serve", "migrate", "api-key", "config", "openapi"] {
+            assert!(help.contains(subcommand), "{subcommand} is not in the help");
+        }
+    }
+
+    #[test]
+    fn an_error_is_told_in_one_line_with_its_causes() {
+        let cause = std::io::Error::new(std::io::ErrorKind::PermissionDenied, "no");
+        let error = platform::secrets::SecretsError::Io {
+            action: "read",
+            path: "secrets.env".into(),
+            source: cause,
+        };
+        assert_eq!(chain(&error), "cannot read secrets.env: no");
+    }
+}

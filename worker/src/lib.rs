@@ -1,1 +1,45 @@
-//! Job handlers: submit, cancel, replace, reconcile, sweep, feed the paper venue.
+//! The worker: sends orders to brokers, records what became of them, and fires stops.
+//!
+//! Reading order:
+//!
+//! 1. [`app`]: what a worker needs; [`worker`]: how it runs;
+//! 2. `jobs/execute`: the way of one order, stage by stage;
+//! 3. `jobs/read_reports`: what the broker says afterwards;
+//! 4. `jobs/sweep_stops`, `jobs/watch_triggers` and `firing`: from a price to an exit; `judge`: which price is believed;
+//! 5. `poll` and `duties`: what starts all this when no signal does.
+//!
+//! Invariants:
+//!
+//! 1. The database is the truth. A signal, a poll and a duty are three ways to the same claim.
+//! 2. An attempt is committed before a byte leaves, and no broker is called inside a transaction.
+//! 3. What has no known outcome is looked up, for as long as it takes, and never sent again blindly.
+//! 4. A panic ends one attempt; the process goes on.
+
+pub mod app;
+mod backoff;
+mod due;
+mod duties;
+pub mod faults;
+mod firing;
+mod jobs;
+mod judge;
+pub mod metrics;
+mod name;
+mod poll;
+mod readers;
+pub mod setup;
+pub mod worker;
+
+use std::sync::Arc;
+
+use platform::Shutdown;
+
+pub use app::{Assets, Brokers, WorkerApp, WorkerOptions};
+pub use judge::Skip;
+pub use metrics::{Latency, WorkerMetrics};
+pub use worker::Worker;
+
+/// Runs a worker until the end is requested, and then until what it had begun is done.
+pub async fn run(app: WorkerApp, shutdown: Shutdown) {
+    Arc::new(Worker::new(app)).run(&shutdown).await;
+}

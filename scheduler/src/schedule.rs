@@ -1,0 +1,172 @@
+//! The table of ticks: what the leader does, and how often.
+//!
+//! Every tick is idempotent by its slot or by what it finds in the database, so a tick too many does nothing, and one
+//! tick makes up for several that were missed.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use queue::Job;
+use store::StoreError;
+
+use crate::app::SchedulerApp;
+use crate::faults;
+use crate::redrive::{self, counted};
+use crate::slot::{Due, due};
+
+/// How long the answer to a request with an idempotency key is kept.
+const ANSWERS_KEPT: TimeDelta = TimeDelta::hours(48);
+
+/// How long the record of a sweep is kept.
+const SWEEPS_KEPT: TimeDelta = TimeDelta::days(30);
+
+/// Something that the leader does again and again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tick {
+    /// Opens the sweep of the slot and signals it.
+    Sweep,
+    /// Signals orders whose work is overdue.
+    RedriveOrders,
+    /// Signals sweeps that are overdue.
+    RedriveSweeps,
+    /// Forgets answers to requests with idempotency keys.
+    PruneAnswers,
+    /// Forgets sweeps of long ago.
+    PruneSweeps,
+}
+
+impl Tick {
+    /// Every tick, in the order in which they happen when several are due: protection first.
+    pub const ALL: [Tick; 5] = [
+        Tick::Sweep,
+        Tick::RedriveSweeps,
+        Tick::RedriveOrders,
+        Tick::PruneAnswers,
+        Tick::PruneSweeps,
+    ];
+
+    /// Its name in the log.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Tick::Sweep => "sweep",
+            Tick::RedriveOrders => "redrive_orders",
+            Tick::RedriveSweeps => "redrive_sweeps",
+            Tick::PruneAnswers => "prune_answers",
+            Tick::PruneSweeps => "prune_sweeps",
+        }
+    }
+
+    /// The length of its slots.
+    pub const fn every(self, sweep_interval: Duration) -> Duration {
+        match self {
+            Tick::Sweep => sweep_interval,
+            Tick::RedriveOrders | Tick::RedriveSweeps => Duration::from_secs(1),
+            Tick::PruneAnswers | Tick::PruneSweeps => Duration::from_hours(1),
+        }
+    }
+
+    async fn happen(self, app: &SchedulerApp, fence: i64, due: Due) -> Result<(), StoreError> {
+        match self {
+            Tick::Sweep => open_sweep(app, fence, due.slot).await,
+            Tick::RedriveOrders => redrive::orders(app).await,
+            Tick::RedriveSweeps => redrive::sweeps(app).await,
+            Tick::PruneAnswers => prune_answers(app).await,
+            Tick::PruneSweeps => prune_sweeps(app).await,
+        }
+    }
+}
+
+/// Which slot each tick had last.
+#[derive(Debug, Default)]
+pub(crate) struct Schedule {
+    last: [Option<i64>; Tick::ALL.len()],
+}
+
+impl Schedule {
+    /// Lets every tick happen that is due, and says what was missed.
+    pub(crate) async fn pass(&mut self, app: &SchedulerApp, fence: i64) {
+        for (tick, last) in Tick::ALL.into_iter().zip(&mut self.last) {
+            let every = tick.every(app.options.sweep_interval);
+            let Some(due) = due(every, *last, app.clock.now()) else {
+                continue;
+            };
+            tell_gap(tick, due);
+            match tick.happen(app, fence, due).await {
+                Ok(()) => *last = Some(due.slot),
+                // The slot stays due: the next pass tries it again.
+                Err(error) => tracing::warn!(%error, tick = tick.name(), "a tick failed; it is tried again"),
+            }
+        }
+    }
+}
+
+fn tell_gap(tick: Tick, Due { slot, missed, back }: Due) {
+    // Of the ticks of every second nobody misses one: they look at all that is due.
+    if tick == Tick::Sweep && missed > 0 {
+        let missed_slots = counted(usize::try_from(missed).unwrap_or(usize::MAX), "slot");
+        tracing::warn!(slot, missed, "missed {missed_slots}; one sweep makes up for all");
+    }
+    if tick == Tick::Sweep && back > 0 {
+        tracing::warn!(
+            slot,
+            back,
+            "the clock went back; slots that were swept are not swept again"
+        );
+    }
+}
+
+/// Opens the sweep of `slot`, unless it is there, and signals its parts.
+async fn open_sweep(app: &SchedulerApp, fence: i64, slot: i64) -> Result<(), StoreError> {
+    let shards = app.options.sweep_shards;
+    if !app.store.open_sweep(slot, shards, fence).await? {
+        return Ok(());
+    }
+    faults::pass(faults::BETWEEN_SLOT_AND_SIGNAL);
+    let jobs: Vec<Job> = (0..shards).map(|shard| Job::SweepStops { slot, shard }).collect();
+    app.queue.push(&jobs).await;
+    tracing::debug!(slot, shards, "opened a sweep");
+    Ok(())
+}
+
+async fn prune_answers(app: &SchedulerApp) -> Result<(), StoreError> {
+    let pruned = app
+        .store
+        .prune_idempotency(app.clock.now() - ANSWERS_KEPT)
+        .await?;
+    if pruned > 0 {
+        tracing::info!(answers = pruned, "forgot answers that were kept for two days");
+    }
+    Ok(())
+}
+
+async fn prune_sweeps(app: &SchedulerApp) -> Result<(), StoreError> {
+    let pruned = app.store.prune_sweeps(app.clock.now() - SWEEPS_KEPT).await?;
+    if pruned > 0 {
+        tracing::info!(sweeps = pruned, "forgot sweeps that were kept for a month");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_tick_stands_in_the_table_once_and_has_its_own_name() {
+        let ticks: BTreeSet<_> = Tick::ALL.into_iter().collect();
+        let names: BTreeSet<_> = Tick::ALL.into_iter().map(Tick::name).collect();
+        assert_eq!((ticks.len(), names.len()), (Tick::ALL.len(), Tick::ALL.len()));
+    }
+
+    #[test]
+    fn protection_comes_first_and_at_the_configured_pace() {
+        assert_eq!(Tick::ALL[0], Tick::Sweep);
+        let interval = Duration::from_secs(7);
+        assert_eq!(Tick::Sweep.every(interval), interval);
+        for tick in Tick::ALL.into_iter().skip(1) {
+            assert_ne!(tick.every(interval), interval, "{}", tick.name());
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! The first API key: made once, its headers kept in a file that only its owner can read.
+//!
+//! The database holds the SHA-256 of the secret, so the file is the only copy. Whoever deletes it gets a new key at the
+//! next start; one whose key was revoked, or belongs to another database, is replaced, too.
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+use platform::Config;
+use platform::secrets::{sha256, write_private};
+use store::{Bootstrap, BootstrapOptions, NewApiKey, Store, StoreError};
+use thiserror::Error;
+
+/// The file of the data directory with the two headers, one a line, for `curl -H @FILE`.
+const FILE: &str = "api-key.headers";
+
+/// The name of the header with the public part, as Alpaca's clients send it.
+const KEY_ID: &str = "APCA-API-KEY-ID";
+
+/// The name of the header with the secret part.
+const SECRET_KEY: &str = "APCA-API-SECRET-KEY";
+
+/// What the first key is called in lists.
+const NAME: &str = "first key";
+
+/// The first key can do everything that its user may do.
+const SCOPES: [&str; 2] = ["trading", "read"];
+
+/// Why there is no key.
+#[derive(Debug, Error)]
+pub(crate) enum KeyError {
+    /// The database did not do its part.
+    #[error("cannot make an API key")]
+    Store(#[from] StoreError),
+    /// The file can't be read or written.
+    #[error("cannot use {}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// The file with a key that works.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KeyFile {
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    /// Whether it was written now.
+    pub(crate) is_new: bool,
+}
+
+/// Sees to it that the superadmin has an account, and the data directory a key to it.
+pub(crate) async fn ensure(config: &Config, store: &Store, now: DateTime<Utc>) -> Result<KeyFile, KeyError> {
+    let owner = bootstrap(config, store, now).await?;
+    let path = config.data_dir.join(FILE);
+    let present = read(&path).map_err(|source| KeyError::File {
+        path: path.clone(),
+        source,
+    })?;
+    if let Some(text) = present
+        && works(store, &text, &owner, now).await?
+    {
+        return Ok(KeyFile { path, is_new: false });
+    }
+    make(config, store, &owner, now).await
+}
+
+/// Makes another key, and replaces the file.
+pub(crate) async fn renew(config: &Config, store: &Store, now: DateTime<Utc>) -> Result<KeyFile, KeyError> {
+    let owner = bootstrap(config, store, now).await?;
+    make(config, store, &owner, now).await
+}
+
+async fn bootstrap(config: &Config, store: &Store, now: DateTime<Utc>) -> Result<Bootstrap, StoreError> {
+    let email = config.superadmin_email.clone();
+    let starting_cash = config.paper_starting_cash;
+    store
+        .bootstrap(&BootstrapOptions {
+            email,
+            starting_cash,
+            now,
+        })
+        .await
+}
+
+async fn make(
+    config: &Config,
+    store: &Store,
+    owner: &Bootstrap,
+    now: DateTime<Utc>,
+) -> Result<KeyFile, KeyError> {
+    let path = config.data_dir.join(FILE);
+    let key = store
+        .create_api_key(owner.user_id, owner.account_id, NAME, &SCOPES, now)
+        .await?;
+    let written =
+        fs::create_dir_all(&config.data_dir).and_then(|()| write_private(&path, headers(&key).as_bytes()));
+    written.map_err(|source| KeyError::File {
+        path: path.clone(),
+        source,
+    })?;
+    Ok(KeyFile { path, is_new: true })
+}
+
+/// Whether the headers of a file open the account of `owner`.
+async fn works(store: &Store, text: &str, owner: &Bootstrap, now: DateTime<Utc>) -> Result<bool, StoreError> {
+    let (Some(key_id), Some(secret)) = (value(text, KEY_ID), value(text, SECRET_KEY)) else {
+        return Ok(false);
+    };
+    let found = store.find_credential(key_id).await?;
+    Ok(found.is_some_and(|key| {
+        key.account_id == owner.account_id && key.hash == sha256(secret) && key.is_valid_at(now)
+    }))
+}
+
+fn read(path: &Path) -> io::Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn headers(key: &NewApiKey) -> String {
+    let NewApiKey { key_id, secret, .. } = key;
+    format!("{KEY_ID}: {key_id}\n{SECRET_KEY}: {secret}\n")
+}
+
+/// The value of the header `name`.
+fn value<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let mut lines = text.lines().filter_map(|line| line.split_once(':'));
+    lines
+        .find(|(key, _)| key.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_holds_one_header_a_line_and_is_read_back() {
+        let key = NewApiKey {
+            credential_id: uuid::Uuid::nil().into(),
+            key_id: "PK123".to_owned(),
+            secret: "word".to_owned(),
+        };
+        let text = headers(&key);
+        assert_eq!(text, "APCA-API-KEY-ID: PK123\nAPCA-API-SECRET-KEY: word\n");
+        assert_eq!(
+            (value(&text, KEY_ID), value(&text, SECRET_KEY)),
+            (Some("PK123"), Some("word"))
+        );
+        assert_eq!(value("nothing", KEY_ID), None);
+    }
+}

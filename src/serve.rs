@@ -1,0 +1,160 @@
+//! `arbion`: everything in one process, from the first start on; and the subcommands that need the database.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use api::{App, AppParts, Listening, Rules};
+use platform::config::Config;
+use platform::secrets::LocalSecrets;
+use platform::telemetry::{self, LogWriter};
+use platform::version::Started;
+use platform::{Clock, Shutdown, SystemClock};
+use scheduler::{SchedulerApp, SchedulerOptions};
+use thiserror::Error;
+use worker::setup::{self, Parts};
+
+use crate::key::{self, KeyFile};
+use crate::welcome::Welcome;
+
+/// The name of this process in logs and at the database.
+const SERVICE: &str = "arbion";
+
+/// The server ended although nobody asked it to.
+#[derive(Debug, Error)]
+pub(crate) enum ServeError {
+    /// The port can't be opened.
+    #[error("cannot listen on {address}: is another server running? Set PORT to another number")]
+    Bind {
+        /// Where.
+        address: std::net::SocketAddr,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Work was still running when the time was over.
+    #[error("some work did not end within SHUTDOWN_GRACE_SECONDS; it goes on at the next start")]
+    NotDrained,
+}
+
+/// Serves until SIGTERM or Ctrl-C, and then until what had begun is done. `print` tells the newcomer where everything is.
+pub(crate) async fn serve(config: &Config, print: impl Fn(&str)) -> Result<(), Box<dyn Error>> {
+    telemetry::init(config, SERVICE, LogWriter::Stderr);
+    let secrets = LocalSecrets::of(config)?;
+    if secrets.created {
+        tracing::info!(data_dir = %config.data_dir.display(), "created the secrets of this installation");
+    }
+    let shutdown = Shutdown::new();
+    shutdown.listen_for_signals()?;
+    // Before anything is written: a second server on the same port must not touch the data of the first.
+    let address = config.listen_address();
+    let listening = Listening::bind(address)
+        .await
+        .map_err(|source| ServeError::Bind { address, source })?;
+    let parts = parts(config).await?;
+    let key = key::ensure(config, &parts.store, parts.clock.now()).await?;
+    let address = listening.address();
+    start_worker_and_scheduler(config, parts.clone(), &shutdown).await?;
+    let server = start_api(config, parts, listening, &shutdown).await?;
+    print(&welcome(config, address, &key));
+    let served = tokio::select! {
+        served = server => served?,
+        () = shutdown.requested() => Ok(()),
+    };
+    let is_drained = shutdown.drain(config.shutdown_grace()).await;
+    served?;
+    if is_drained {
+        Ok(())
+    } else {
+        Err(ServeError::NotDrained.into())
+    }
+}
+
+/// What the three parts of the process share.
+async fn parts(config: &Config) -> Result<Parts, Box<dyn Error>> {
+    let clock = SystemClock::shared();
+    let store = setup::store(config, SERVICE).await?;
+    store.upsert_assets(&market::catalog::assets()).await?;
+    let quotes = setup::quotes(config, &clock)?;
+    Ok(Parts {
+        store,
+        queue: setup::queue(config),
+        quotes,
+        clock,
+    })
+}
+
+async fn start_worker_and_scheduler(
+    config: &Config,
+    parts: Parts,
+    shutdown: &Shutdown,
+) -> Result<(), Box<dyn Error>> {
+    let scheduler = SchedulerApp {
+        store: parts.store.clone(),
+        queue: parts.queue.clone(),
+        clock: Arc::clone(&parts.clock),
+        options: SchedulerOptions::of(config),
+    };
+    let worker = setup::app(config, parts).await?;
+    let until = shutdown.clone();
+    shutdown.spawn("worker", async move { worker::run(worker, until).await });
+    let until = shutdown.clone();
+    shutdown.spawn("scheduler", async move { scheduler::run(scheduler, until).await });
+    Ok(())
+}
+
+type Server = tokio::task::JoinHandle<std::io::Result<()>>;
+
+async fn start_api(
+    config: &Config,
+    parts: Parts,
+    listening: Listening,
+    shutdown: &Shutdown,
+) -> Result<Server, Box<dyn Error>> {
+    let assets = parts.store.all_assets().await?;
+    let app_parts = AppParts {
+        store: parts.store,
+        queue: parts.queue,
+        assets,
+        started: Started::now(parts.clock.as_ref()),
+        clock: parts.clock,
+        rules: Rules::of(config),
+    };
+    let app = App::new(app_parts, parts.quotes);
+    let (until, grace) = (shutdown.clone(), config.shutdown_grace());
+    Ok(shutdown.spawn("api", async move { listening.run(app, &until, grace).await }))
+}
+
+fn welcome(config: &Config, address: std::net::SocketAddr, key: &KeyFile) -> String {
+    Welcome {
+        address,
+        key_file: &key.path,
+        is_new_key: key.is_new,
+        data_dir: &config.data_dir,
+    }
+    .text()
+}
+
+/// Migrates both schemas and says what was applied.
+pub(crate) async fn migrate(config: &Config) -> Result<String, Box<dyn Error>> {
+    let applied = setup::migrate(config, SERVICE).await?;
+    let mut text = String::new();
+    for name in &applied {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "applied {name}");
+    }
+    if applied.is_empty() {
+        text.push_str("nothing to apply: both schemas are current\n");
+    }
+    Ok(text)
+}
+
+/// Makes an API key of the first superadmin and says where its headers are.
+pub(crate) async fn api_key(config: &Config) -> Result<String, Box<dyn Error>> {
+    let store = setup::store(config, SERVICE).await?;
+    let key = key::renew(config, &store, SystemClock.now()).await?;
+    Ok(format!(
+        "wrote the headers of a new API key to {}\n",
+        key.path.display()
+    ))
+}

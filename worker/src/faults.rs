@@ -1,0 +1,28 @@
+//! The points at which a test may end the process, as `kill -9` would, by the variable `FAILPOINTS`.
+//!
+//! `FAILPOINTS='worker::after_send=return'` aborts the process the first time the point is reached;
+//! `=2*off->return` the third time; `=sleep(500)` and `=pause` hold it up there. Without the feature `fault-points`
+//! nothing of this is compiled in.
+
+/// Work is claimed; no attempt is written down.
+pub const AFTER_CLAIM: &str = "worker::after_claim";
+
+/// The attempt is committed; nothing has left.
+pub const AFTER_BEGIN: &str = "worker::after_begin";
+
+/// The broker has answered; nothing of it is recorded.
+pub const AFTER_SEND: &str = "worker::after_send";
+
+/// Some triggers of a sweep have fired and are committed; others are still armed.
+pub const BETWEEN_FIRED_TRIGGERS: &str = "worker::between_fired_triggers";
+
+/// Passes the point `name`, unless a test has something else in mind.
+#[cfg(feature = "fault-points")]
+pub(crate) fn pass(name: &'static str) {
+    // The answer says only whether the point was switched on.
+    let _: Option<()> = fail::eval(name, |_| std::process::abort());
+}
+
+/// Passes the point `name`.
+#[cfg(not(feature = "fault-points"))]
+pub(crate) const fn pass(_name: &'static str) {}

@@ -1,0 +1,135 @@
+//! Executes what is due for an order: submit, cancel, replace, or look up what became of it.
+//!
+//! ```text
+//! Claim ──begin──► Begun ──call──► Answered ──record──► outcome, then the connection's reports
+//! ```
+//!
+//! Each stage is a type, so that no step can be left out or taken twice:
+//!
+//! 1. A [`Claim`] is the right to act on one piece of work, for the time of a lease. Nothing is written but that.
+//! 2. [`Begun`]: the attempt's row is committed, and only then does a byte leave.
+//! 3. [`Answered`]: the broker's word, or that there was none. No answer is *unknown*, never *refused*.
+//! 4. The answer is recorded under the claim's fence. Whoever took the work over meanwhile wins; the late one ends quietly.
+//!
+//! A process that dies between two stages leaves a claim that runs out. What it had begun is looked up at the broker
+//! before anything is sent again.
+
+mod call;
+mod record;
+
+use std::sync::Arc;
+
+use broker::Broker;
+use chrono::{DateTime, Utc};
+use domain::id::OrderId;
+use queue::Outcome;
+use store::{Begin, Claim, Dispatch, StoreError};
+use tracing::Instrument as _;
+use uuid::Uuid;
+
+use crate::faults;
+use crate::worker::Worker;
+
+use self::call::Answer;
+
+/// An attempt that is written down; nothing has left yet.
+struct Begun<'a> {
+    worker: &'a Worker,
+    dispatch: Box<Dispatch>,
+    broker: Arc<dyn Broker>,
+}
+
+/// An attempt whose end is known here and not yet in the database.
+struct Answered<'a> {
+    worker: &'a Worker,
+    dispatch: Box<Dispatch>,
+    answer: Answer,
+}
+
+/// Executes what is due for `order`; nothing, if nothing is due or another worker has it.
+pub(crate) async fn by_signal(worker: &Worker, order: OrderId) -> Outcome {
+    let _slot = worker.slot().await;
+    let options = &worker.app.options;
+    let claims = match worker
+        .app
+        .store
+        .claim_order(&options.name, order, options.lease)
+        .await
+    {
+        Ok(claims) => claims,
+        Err(error) => return worker.failed("claim an order's work", &error),
+    };
+    let mut outcome = Outcome::Done;
+    for claim in claims {
+        outcome = execute(worker, claim).await;
+    }
+    outcome
+}
+
+/// Executes one claimed piece of work.
+pub(crate) async fn execute(worker: &Worker, claim: Claim) -> Outcome {
+    let span = tracing::info_span!(
+        "execute",
+        order.id = %claim.order_id,
+        account.id = %claim.account_id,
+        job.kind = claim.kind.as_str(),
+    );
+    stages(worker, claim).instrument(span).await
+}
+
+async fn stages(worker: &Worker, claim: Claim) -> Outcome {
+    faults::pass(faults::AFTER_CLAIM);
+    match begin(worker, claim).await {
+        Ok(begun) => {
+            faults::pass(faults::AFTER_BEGIN);
+            let answered = begun.call().await;
+            faults::pass(faults::AFTER_SEND);
+            answered.record().await
+        }
+        Err(outcome) => outcome,
+    }
+}
+
+/// Writes the attempt down, if it still makes sense; else says how the work ends for now.
+async fn begin(worker: &Worker, claim: Claim) -> Result<Begun<'_>, Outcome> {
+    let correlation_id = Uuid::now_v7().to_string();
+    let store = &worker.app.store;
+    let dispatch = match store
+        .begin_attempt(&claim, &correlation_id, worker.app.clock.now())
+        .await
+    {
+        Ok(Begin::Go(dispatch)) => dispatch,
+        Ok(Begin::Gone) => {
+            if claim.attempts > 1 {
+                // What an earlier worker had begun became a look-up, which is due at once.
+                worker.signal([claim.order_id]).await;
+            }
+            return Err(Outcome::Done);
+        }
+        Ok(Begin::Later { due_in, reason }) => {
+            tracing::debug!(reason, "not yet");
+            return Err(worker.again_in(due_in));
+        }
+        Err(StoreError::Stale { .. }) => return Err(Outcome::Done),
+        Err(error) => return Err(worker.failed("begin an attempt", &error)),
+    };
+    let Some(broker) = worker.app.brokers.get(&dispatch.connection.broker) else {
+        // Another version of the worker may know it: the work stays, and somebody has to look.
+        tracing::error!(
+            broker.name = dispatch.connection.broker,
+            "this worker does not know the broker"
+        );
+        return Err(Outcome::Dead("unknown_broker"));
+    };
+    let broker = Arc::clone(broker);
+    Ok(Begun {
+        worker,
+        dispatch,
+        broker,
+    })
+}
+
+/// How long ago `then` was, in milliseconds, for the log; 0 when it lies ahead.
+fn millis_since(then: DateTime<Utc>, now: DateTime<Utc>) -> u64 {
+    u64::try_from((now - then).num_milliseconds()).unwrap_or(0)
+}

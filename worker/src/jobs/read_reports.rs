@@ -1,0 +1,182 @@
+//! Reads what a broker reports about a connection, and records it in the broker's order.
+//!
+//! The cursor moves in the transaction that records the reports, so a report is recorded once, whoever reads it. What a
+//! lost signal would leave unread is found by the duty `reports`, every few seconds, for connections with open orders.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use broker::{Broker, Connection};
+use domain::id::ConnectionId;
+use futures::StreamExt as _;
+use queue::Outcome;
+use store::{ConnectionView, StoreError};
+
+use crate::worker::Worker;
+
+/// Reports of one page.
+const PAGE: u64 = 500;
+
+/// So many pages in a row are read at most; a broker that never ends would keep the reader for ever.
+const PAGES_MAX: u32 = 10_000;
+
+/// Connections that are read at once by the duty.
+const CONNECTIONS_AT_ONCE: usize = 8;
+
+/// Reads the connection that a signal names.
+pub(crate) async fn by_signal(worker: &Worker, connection: ConnectionId) -> Outcome {
+    match worker.app.store.connection(connection).await {
+        Ok(Some(connection)) => {
+            read(worker, &connection).await;
+            Outcome::Done
+        }
+        Ok(None) => Outcome::Done,
+        Err(error) => worker.failed("find a connection", &error),
+    }
+}
+
+/// Reads every connection with open orders: the net under all signals.
+pub(crate) async fn read_all(worker: &Worker) {
+    match worker.app.store.connections_with_open_orders().await {
+        Ok(connections) => {
+            futures::stream::iter(connections)
+                .for_each_concurrent(CONNECTIONS_AT_ONCE, async |connection| {
+                    read(worker, &connection).await;
+                })
+                .await;
+        }
+        Err(error) => {
+            worker.failed("list connections with open orders", &error);
+        }
+    }
+}
+
+/// Reads all new reports of `connection`. What fails is logged, and read again by the next signal or by the duty.
+pub(crate) async fn read(worker: &Worker, connection: &ConnectionView) {
+    let Some(broker) = worker.app.brokers.get(&connection.broker) else {
+        tracing::error!(
+            broker.name = connection.broker,
+            "this worker does not know the broker"
+        );
+        return;
+    };
+    let mut reading = worker.readers.begin(connection.id);
+    while let Some(right) = reading {
+        if !read_pages(worker, broker.as_ref(), connection).await {
+            return;
+        }
+        reading = right.end();
+    }
+}
+
+/// Reads pages up to the end. Answers whether it got there.
+async fn read_pages(worker: &Worker, broker: &dyn Broker, connection: &ConnectionView) -> bool {
+    for _ in 0..PAGES_MAX {
+        match read_page(worker, broker, connection).await {
+            Page::Full | Page::Overtaken => {}
+            Page::Last => return true,
+            Page::Failed => return false,
+        }
+    }
+    tracing::error!(connection.id = %connection.id, broker.name = broker.name(), "the reports do not end");
+    false
+}
+
+/// How the reading of one page went.
+enum Page {
+    /// There may be more.
+    Full,
+    /// Nothing more for now.
+    Last,
+    /// Another process recorded the same page first.
+    Overtaken,
+    /// Said in the log.
+    Failed,
+}
+
+async fn read_page(worker: &Worker, broker: &dyn Broker, connection: &ConnectionView) -> Page {
+    let store = &worker.app.store;
+    let cursor = match store.report_cursor(connection.id).await {
+        Ok(cursor) => cursor,
+        Err(error) => return failed(worker, &error),
+    };
+    let Some(after) = place(&cursor) else {
+        tracing::error!(connection.id = %connection.id, cursor, "the stored cursor is no place in the reports");
+        return Page::Failed;
+    };
+    let outside = Connection {
+        id: connection.id,
+        starting_cash: connection.starting_cash,
+    };
+    let limit = limit(worker, broker);
+    let page = match tokio::time::timeout(limit, broker.reports(&outside, after, PAGE)).await {
+        Ok(Ok(page)) => page,
+        Ok(Err(error)) => return silent(connection, broker, &error),
+        Err(error) => return silent(connection, broker, &error),
+    };
+    if page.reports.is_empty() && page.cursor == cursor {
+        return Page::Last;
+    }
+    let now = worker.app.clock.now();
+    let (name, reports) = (broker.name(), page.reports.as_slice());
+    match store
+        .record_reports(connection.id, name, &cursor, reports, &page.cursor, now)
+        .await
+    {
+        Ok(recorded) => {
+            tracing::debug!(
+                connection.id = %connection.id,
+                broker.name = name,
+                applied = recorded.applied,
+                skipped = recorded.skipped,
+                "reports recorded"
+            );
+            if recorded.alarms > 0 {
+                tracing::error!(
+                    connection.id = %connection.id,
+                    broker.name = name,
+                    alarms = recorded.alarms,
+                    "the venue's reports contradict our book: a person has to look"
+                );
+            }
+            if u64::try_from(reports.len()).is_ok_and(|count| count < PAGE) {
+                Page::Last
+            } else {
+                Page::Full
+            }
+        }
+        Err(StoreError::Stale { .. }) => Page::Overtaken,
+        Err(error) => failed(worker, &error),
+    }
+}
+
+/// The place that a cursor names; nothing is the beginning.
+fn place(cursor: &str) -> Option<i64> {
+    if cursor.is_empty() {
+        Some(0)
+    } else {
+        cursor.parse().ok()
+    }
+}
+
+fn failed(worker: &Worker, error: &StoreError) -> Page {
+    worker.failed("record reports", error);
+    Page::Failed
+}
+
+fn silent(connection: &ConnectionView, broker: &dyn Broker, error: &impl Display) -> Page {
+    tracing::warn!(
+        connection.id = %connection.id,
+        broker.name = broker.name(),
+        %error,
+        "no reports; they are asked for again"
+    );
+    Page::Failed
+}
+
+fn limit(worker: &Worker, broker: &dyn Broker) -> Duration {
+    broker
+        .capabilities()
+        .call_timeout
+        .min(worker.app.options.broker_timeout)
+}

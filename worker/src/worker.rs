@@ -1,0 +1,155 @@
+//! A worker: its parts, and what it remembers while it runs. Nothing of that is needed after a restart.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use domain::id::OrderId;
+use futures::FutureExt as _;
+use platform::Shutdown;
+use queue::{ConsumerOptions, Job, Outcome};
+use store::StoreError;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::app::WorkerApp;
+use crate::due::DueTimes;
+use crate::duties::Duty;
+use crate::jobs;
+use crate::jobs::feed_paper::Feeding;
+use crate::judge::Marks;
+use crate::metrics::{Counters, WorkerMetrics};
+use crate::poll;
+use crate::readers::Readers;
+
+/// A worker.
+pub struct Worker {
+    pub(crate) app: WorkerApp,
+    pub(crate) metrics: Counters,
+    pub(crate) readers: Readers,
+    pub(crate) marks: Marks,
+    pub(crate) due: DueTimes,
+    pub(crate) feeding: Feeding,
+    /// One for each order that may be worked on at once, whether a signal or a look brought it.
+    slots: Arc<Semaphore>,
+}
+
+impl Worker {
+    /// A worker that does nothing yet.
+    pub fn new(app: WorkerApp) -> Worker {
+        let slots = Arc::new(Semaphore::new(app.options.concurrency.max(1)));
+        Worker {
+            app,
+            metrics: Counters::default(),
+            readers: Readers::default(),
+            marks: Marks::default(),
+            due: DueTimes::default(),
+            feeding: Feeding::default(),
+            slots,
+        }
+    }
+
+    /// Works until the end is requested, and then until everything that had begun is done.
+    pub async fn run(self: Arc<Self>, shutdown: &Shutdown) {
+        tracing::info!(worker.name = self.app.options.name, "the worker is ready");
+        let mut tasks = Vec::new();
+        let (worker, token) = (Arc::clone(&self), shutdown.token());
+        tasks.push(shutdown.spawn("worker-signals", async move { worker.consume(token).await }));
+        let (worker, until) = (Arc::clone(&self), shutdown.clone());
+        tasks.push(shutdown.spawn("worker-poll", async move { poll::orders(worker, &until).await }));
+        let (worker, until) = (Arc::clone(&self), shutdown.clone());
+        tasks.push(shutdown.spawn(
+            "worker-sweeps",
+            async move { poll::sweeps(&worker, &until).await },
+        ));
+        for duty in Duty::ALL {
+            let (worker, until) = (Arc::clone(&self), shutdown.clone());
+            tasks.push(shutdown.spawn(duty.name(), async move { duty.run(&worker, &until).await }));
+        }
+        for task in tasks {
+            // A panic was logged by the task's supervisor.
+            let _ = task.await;
+        }
+    }
+
+    async fn consume(self: Arc<Self>, token: tokio_util::sync::CancellationToken) {
+        let options = ConsumerOptions::new(self.app.options.name.clone(), self.app.options.concurrency);
+        let queue = self.app.queue.clone();
+        let handler = move |job| {
+            let worker = Arc::clone(&self);
+            async move { worker.handle(job).await }
+        };
+        queue.consume(options, handler, token).await;
+    }
+
+    /// Does what a signal asks for.
+    pub async fn handle(&self, job: Job) -> Outcome {
+        jobs::handle(self, job).await
+    }
+
+    /// What was counted since the worker was made.
+    pub fn metrics(&self) -> WorkerMetrics {
+        self.metrics.snapshot()
+    }
+
+    /// Waits for room to work on one more order.
+    pub(crate) async fn slot(&self) -> Option<OwnedSemaphorePermit> {
+        // The semaphore is never closed; without it the work would still be guarded by its claim.
+        Arc::clone(&self.slots).acquire_owned().await.ok()
+    }
+
+    /// Waits until a good part of the room is free, so that a backlog is claimed in batches, and takes all that is.
+    pub(crate) async fn free_slots(&self) -> Vec<OwnedSemaphorePermit> {
+        let part = u32::try_from(self.app.options.concurrency / 2)
+            .unwrap_or(1)
+            .max(1);
+        let Ok(mut first) = Arc::clone(&self.slots).acquire_many_owned(part).await else {
+            return Vec::new();
+        };
+        let mut permits: Vec<_> = std::iter::from_fn(|| first.split(1)).collect();
+        while let Ok(one) = Arc::clone(&self.slots).try_acquire_owned() {
+            permits.push(one);
+        }
+        permits
+    }
+
+    /// Runs `work`; a panic ends that work and nothing else.
+    pub(crate) async fn guarded<T>(&self, name: &'static str, work: impl Future<Output = T>) -> Option<T> {
+        let result = AssertUnwindSafe(work).catch_unwind().await;
+        if result.is_err() {
+            self.metrics.panicked();
+            tracing::error!(job.name = name, "a panic ended this attempt");
+        }
+        result.ok()
+    }
+
+    /// Wakes workers for these orders.
+    pub(crate) async fn signal(&self, orders: impl IntoIterator<Item = OrderId>) {
+        let jobs: Vec<Job> = orders
+            .into_iter()
+            .map(|order| Job::ExecuteOrder { order_id: order.0 })
+            .collect();
+        self.app.queue.push(&jobs).await;
+    }
+
+    /// The outcome of work that is due again after `pause`, and a look at that time.
+    pub(crate) fn again_in(&self, pause: Duration) -> Outcome {
+        self.due.look_in(pause);
+        let pause = TimeDelta::from_std(pause).unwrap_or(TimeDelta::MAX);
+        let now = self.app.clock.now();
+        Outcome::RetryAt(now.checked_add_signed(pause).unwrap_or(now))
+    }
+
+    /// The outcome of work that the database did not let us do. Its claim runs out, and it is due again.
+    pub(crate) fn failed(&self, what: &'static str, error: &StoreError) -> Outcome {
+        match error {
+            StoreError::Stale { .. } => Outcome::Done,
+            error => {
+                let source = std::error::Error::source(error).map(ToString::to_string);
+                tracing::warn!(%error, source, "failed to {what}");
+                self.again_in(self.app.options.lease)
+            }
+        }
+    }
+}
