@@ -36,28 +36,45 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        let sql = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
-        // A thread of its own, since the test's runtime may not wait here.
-        let dropped = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
-            runtime.block_on(execute(&sql));
-        });
-        // A test that fails already should show its own panic; what is left behind goes with a later process.
-        let _ = dropped.join();
+        drop_behind(vec![self.name.clone()]);
     }
+}
+
+/// Removes databases while the next tests run: PostgreSQL waits for the disk before each is gone. What the end of the
+/// process leaves behind goes with a later one.
+fn drop_behind(names: Vec<String>) {
+    std::thread::spawn(move || {
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+            return;
+        };
+        runtime.block_on(async {
+            let Ok(server) = sea_orm::Database::connect(server_options()).await else {
+                return;
+            };
+            for name in names {
+                // Another process may have been faster.
+                let _ = server
+                    .execute_unprepared(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+                    .await;
+            }
+        });
+    });
 }
 
 async fn template() -> String {
     let name = format!("{PREFIX}{}_template", std::process::id());
     let server = server().await;
-    for left in leftovers(&server).await {
-        // Another process may be at it.
-        let _ = server
+    let (own, others) = leftovers(&server)
+        .await
+        .into_iter()
+        .partition::<Vec<_>, _>(|left| process_of(left) == std::process::id().to_string());
+    drop_behind(others);
+    // An earlier process had the same number.
+    for left in own {
+        server
             .execute_unprepared(&format!("DROP DATABASE IF EXISTS {left} WITH (FORCE)"))
-            .await;
+            .await
+            .unwrap();
     }
     server
         .execute_unprepared(&format!("CREATE DATABASE {name}"))
@@ -81,15 +98,19 @@ async fn leftovers(server: &DatabaseConnection) -> Vec<String> {
     rows.iter()
         .map(|row| row.try_get::<String>("", "name").unwrap())
         .filter(|name| {
-            let process = name
-                .trim_start_matches(PREFIX)
-                .split('_')
-                .next()
-                .unwrap_or_default();
-            let here = process == std::process::id().to_string();
-            here || (Path::new("/proc/self").exists() && !Path::new("/proc").join(process).exists())
+            let process = process_of(name);
+            let is_ours = process == std::process::id().to_string();
+            is_ours || (Path::new("/proc/self").exists() && !Path::new("/proc").join(process).exists())
         })
         .collect()
+}
+
+/// The number of the process that made the database `name`.
+fn process_of(name: &str) -> &str {
+    name.trim_start_matches(PREFIX)
+        .split('_')
+        .next()
+        .unwrap_or_default()
 }
 
 async fn execute(sql: &str) {
@@ -99,9 +120,13 @@ async fn execute(sql: &str) {
 }
 
 async fn server() -> DatabaseConnection {
+    sea_orm::Database::connect(server_options()).await.unwrap()
+}
+
+fn server_options() -> ConnectOptions {
     let mut options = ConnectOptions::new(server_url());
     options.max_connections(1).sqlx_logging(false);
-    sea_orm::Database::connect(options).await.unwrap()
+    options
 }
 
 fn url_of(name: &str) -> String {
