@@ -22,12 +22,12 @@ use crate::problem::{Code, Problem};
 use crate::routes::orders::{Beside, OrderView, WantedOrder};
 
 /// A new order id. Version 7: ids sort by time.
-pub fn new_order_id() -> OrderId {
+pub(crate) fn new_order_id() -> OrderId {
     OrderId(Uuid::now_v7())
 }
 
 /// The answer that a request for `order` gets, and gets again under its idempotency key.
-pub fn answer_of(order: &Order) -> SavedAnswer {
+pub(crate) fn answer_of(order: &Order) -> SavedAnswer {
     SavedAnswer {
         status: 200,
         body: OrderView::of(order, &Beside::default()).json().to_string(),
@@ -37,7 +37,7 @@ pub fn answer_of(order: &Order) -> SavedAnswer {
 }
 
 /// What asks for `wanted` on behalf of `principal`.
-pub fn request_for(
+pub(crate) fn request_for(
     wanted: WantedOrder,
     idempotency: Option<IdempotencyKey>,
     principal: &Principal,
@@ -70,7 +70,7 @@ pub const fn needs_quote(terms: &OrderTerms) -> bool {
 }
 
 /// What the store needs to decide, beside the database.
-pub fn decide_by<'a>(app: &App, quotes: &'a HashMap<AssetId, Quote>) -> AcceptContext<'a> {
+pub(crate) fn decide_by<'a>(app: &App, quotes: &'a HashMap<AssetId, Quote>) -> AcceptContext<'a> {
     AcceptContext {
         now: app.now(),
         hours: app.rules.hours,
@@ -82,7 +82,7 @@ pub fn decide_by<'a>(app: &App, quotes: &'a HashMap<AssetId, Quote>) -> AcceptCo
 }
 
 /// The quotes that the risk rules need for these orders.
-pub async fn quotes_for<'a>(
+pub(crate) async fn quotes_for<'a>(
     app: &App,
     orders: impl IntoIterator<Item = (&'a Asset, &'a OrderTerms)>,
 ) -> HashMap<AssetId, Quote> {
@@ -95,13 +95,13 @@ pub async fn quotes_for<'a>(
 }
 
 /// [`accept`] for a single order.
-pub async fn accept_one(app: &App, request: AcceptRequest) -> Result<Accepted, Problem> {
+pub(crate) async fn accept_one(app: &App, request: AcceptRequest) -> Result<Accepted, Problem> {
     let answer = accept(app, vec![request]).await?.pop();
     answer.unwrap_or_else(|| Err(Problem::hidden(Code::InternalError, "the store gave no answer")))
 }
 
 /// Decides `requests` in their order, stores what is approved, and wakes workers for it.
-pub async fn accept(
+pub(crate) async fn accept(
     app: &App,
     requests: Vec<AcceptRequest>,
 ) -> Result<Vec<Result<Accepted, Problem>>, Problem> {

@@ -27,9 +27,9 @@ impl Catalogue {
         by_name.extend(numbered().map(|(at, asset)| (asset.symbol.clone(), at)));
         let by_id = numbered().map(|(at, asset)| (asset.id, at)).collect();
         Self {
+            assets,
             by_name,
             by_id,
-            assets,
         }
     }
 

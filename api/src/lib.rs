@@ -4,7 +4,7 @@
 //! request ─► middleware (id, log line, errors, limits) ─► routes (one file a resource) ─► store ─► queue signal
 //! ```
 //!
-//! Reading order: [`routes`] shows the whole API; [`accept`] what placing an order is; [`problem`] every way to fail;
+//! Reading order: [`routes`] shows the whole API; `accept` what placing an order is; [`problem`] every way to fail;
 //! [`input`] what clients may send; [`app`] what handlers hold.
 //!
 //! Invariants:
@@ -12,7 +12,7 @@
 //! 2. An order that is stored is answered as accepted, never by a status that clients repeat.
 //! 3. Every error has one form, and no internal text leaves the process.
 
-pub mod accept;
+mod accept;
 pub mod app;
 pub mod auth;
 pub mod catalogue;
@@ -27,6 +27,7 @@ pub mod paths;
 pub mod problem;
 pub mod routes;
 mod serve;
+pub mod setup;
 pub mod wire;
 
 pub use app::{App, AppParts, Rules};

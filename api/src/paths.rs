@@ -64,6 +64,7 @@ impl PathTable {
             if methods.iter().any(|method| method == "GET") {
                 methods.push("HEAD".to_owned());
             }
+            methods.sort();
             table.paths.push(KnownPath {
                 pattern: pattern.clone(),
                 methods,
@@ -127,8 +128,8 @@ mod tests {
     fn a_path_is_found_with_the_methods_that_it_takes() {
         let table = table();
         for (path, expected) in [
-            ("/v2/orders", Some(("/v2/orders", "GET, POST, HEAD"))),
-            ("/v2/orders/7", Some(("/v2/orders/{id}", "GET, DELETE, HEAD"))),
+            ("/v2/orders", Some(("/v2/orders", "GET, HEAD, POST"))),
+            ("/v2/orders/7", Some(("/v2/orders/{id}", "DELETE, GET, HEAD"))),
             (
                 "/v2/orders:by_client_order_id",
                 Some(("/v2/orders:by_client_order_id", "GET, HEAD")),

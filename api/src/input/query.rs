@@ -123,7 +123,10 @@ impl ParseFromParameter for Instant {
 
 impl ParseFromParameter for List {
     fn parse_from_parameter(value: &str) -> ParseResult<Self> {
-        let items = value.split(',').map(str::trim).filter(|item| !item.is_empty());
+        let items = value
+            .split(',')
+            .map(str::trim)
+            .filter(|item| !str::is_empty(item));
         Ok(List(items.map(str::to_owned).collect()))
     }
 }

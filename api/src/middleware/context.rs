@@ -48,7 +48,7 @@ impl RequestContext {
         Self {
             inner: Arc::new(Inner {
                 id,
-                path: request.original_uri().path().to_owned(),
+                path: request.uri().path().to_owned(),
                 started: Instant::now(),
                 span,
             }),

@@ -1,6 +1,6 @@
 //! Every way in which a request can fail: one closed list.
 //!
-//! 1. A code is snake_case, is never renamed and never used again for something else: clients match on it.
+//! 1. A code is in snake case, is never renamed and never used again for something else: clients match on it.
 //! 2. `docs/errors.md` is generated from here; a test keeps it equal.
 
 use poem::http::StatusCode;

@@ -6,7 +6,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`code`] | the closed list of codes |
-//! | `domain` | how the errors of the domain and the store map to codes |
+//! | `mapping` | how the errors of the domain and the store map to codes |
 //! | `framework` | what poem itself refuses, panics included |
 //! | [`docs`] | `docs/errors.md` |
 //!
@@ -14,8 +14,8 @@
 
 pub mod code;
 pub mod docs;
-mod domain;
 mod framework;
+mod mapping;
 
 use std::error::Error;
 use std::fmt;
@@ -26,9 +26,9 @@ use poem::{IntoResponse as _, Response};
 use serde_json::{Map, Value, json};
 
 pub use code::Code;
-pub(crate) use domain::order_not_found;
 pub(crate) use framework::endpoint_not_found;
 pub use framework::{answer_error, answer_panic};
+pub(crate) use mapping::order_not_found;
 
 /// The media type of an error's body.
 pub const CONTENT_TYPE: &str = "application/problem+json";

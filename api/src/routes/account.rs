@@ -24,6 +24,7 @@ pub(crate) struct Account;
 /// Money of the account, in USD. It is a cash account: it trades with its own money.
 #[derive(Object)]
 #[oai(rename = "Account")]
+#[expect(clippy::struct_excessive_bools, reason = "the contract's own fields")]
 pub(crate) struct AccountView {
     /// Its id.
     id: String,

@@ -23,6 +23,7 @@ pub(crate) struct Assets;
 /// An instrument.
 #[derive(Object)]
 #[oai(rename = "Asset")]
+#[expect(clippy::struct_excessive_bools, reason = "the contract's own fields")]
 pub(crate) struct AssetView {
     /// Its id.
     id: String,

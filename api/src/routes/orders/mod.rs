@@ -161,7 +161,7 @@ pub(crate) struct ByClientOrderIdPath;
 
 impl<'a> FromRequest<'a> for ByClientOrderIdPath {
     async fn from_request(request: &'a Request, _body: &mut RequestBody) -> poem::Result<Self> {
-        let path = request.original_uri().path();
+        let path = request.data::<RequestContext>().map_or("", RequestContext::path);
         if path.replace("%3A", ":").replace("%3a", ":") == "/v2/orders:by_client_order_id" {
             Ok(Self)
         } else {
