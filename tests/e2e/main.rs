@@ -1,0 +1,24 @@
+//! End-to-end tests: the promises of the README, kept by the real binaries on real databases.
+//!
+//! One file a promise. `./test` builds the binaries with their fault points and starts the servers; CONTRIBUTING.md says
+//! how to run one test in seconds.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "test support: what a test cannot go on without fails it"
+)]
+
+mod bad_input;
+mod crash_safety;
+mod degradation;
+mod errors;
+mod first_trade;
+mod idempotency;
+mod leaders;
+mod lifecycle;
+mod risk_races;
+mod stops;
+mod support;

@@ -1,0 +1,303 @@
+//! What the databases say, read from outside and reckoned without product code.
+
+use std::collections::BTreeMap;
+
+use rust_decimal::Decimal;
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
+
+use super::place::Place;
+use super::postgres::connect;
+
+/// The tables that a refused request must leave as they are.
+const KEPT: [&str; 11] = [
+    "orders",
+    "order_events",
+    "order_work",
+    "reservations",
+    "balances",
+    "positions",
+    "users",
+    "accounts",
+    "user_days",
+    "account_days",
+    "idempotency_keys",
+];
+
+/// One database of a place.
+#[derive(Debug)]
+pub(crate) struct Book {
+    connection: DatabaseConnection,
+}
+
+impl Book {
+    /// Arbion's own tables.
+    pub(crate) async fn open(place: &Place) -> Self {
+        Self {
+            connection: connect(&place.database_url()).await,
+        }
+    }
+
+    /// The paper venue's tables.
+    pub(crate) async fn open_paper(place: &Place) -> Self {
+        Self {
+            connection: connect(&place.paper_url()).await,
+        }
+    }
+
+    fn is_postgres(&self) -> bool {
+        self.connection.get_database_backend() == DbBackend::Postgres
+    }
+
+    /// An id as 32 hexadecimal digits.
+    fn id(&self, column: &str) -> String {
+        if self.is_postgres() {
+            format!("replace({column}::text, '-', '')")
+        } else {
+            format!("lower(hex({column}))")
+        }
+    }
+
+    /// Any value as text, empty where there is none.
+    fn text(&self, column: &str) -> String {
+        if self.is_postgres() {
+            format!("coalesce({column}::text, '')")
+        } else {
+            format!("coalesce(CAST({column} AS TEXT), '')")
+        }
+    }
+
+    /// The venue's table `name`.
+    fn paper(&self, name: &str) -> String {
+        if self.is_postgres() {
+            format!("paper.{name}")
+        } else {
+            name.to_owned()
+        }
+    }
+
+    /// Rows of texts.
+    pub(crate) async fn rows<const N: usize>(&self, sql: &str) -> Vec<[String; N]> {
+        let statement = Statement::from_string(self.connection.get_database_backend(), sql);
+        let rows = self
+            .connection
+            .query_all_raw(statement)
+            .await
+            .unwrap_or_else(|error| panic!("{sql}: {error}"));
+        let texts = rows
+            .iter()
+            .map(|row| std::array::from_fn(|index| row.try_get_by_index(index).unwrap()));
+        texts.collect()
+    }
+
+    /// How many rows of `table` fulfil `condition`.
+    pub(crate) async fn count(&self, table: &str, condition: &str) -> u64 {
+        let sql = format!("SELECT {} FROM {table} WHERE {condition}", self.text("count(*)"));
+        let [[count]] = self.rows::<1>(&sql).await.try_into().unwrap();
+        count.parse().unwrap()
+    }
+
+    /// How many rows of the paper venue's `table` fulfil `condition`.
+    pub(crate) async fn paper_count(&self, table: &str, condition: &str) -> u64 {
+        self.count(&self.paper(table), condition).await
+    }
+
+    /// Changes something behind the back of the processes.
+    pub(crate) async fn change(&self, sql: &str) {
+        self.connection.execute_unprepared(sql).await.unwrap();
+    }
+
+    async fn dump(&self, table: &str) -> Vec<String> {
+        let row = if self.is_postgres() {
+            "t::text".to_owned()
+        } else {
+            let columns = format!("SELECT name FROM pragma_table_info('{table}') ORDER BY cid");
+            let columns = self.rows::<1>(&columns).await;
+            let quoted: Vec<String> = columns.iter().map(|[name]| format!("quote({name})")).collect();
+            quoted.join(" || ',' || ")
+        };
+        let rows = self
+            .rows::<1>(&format!("SELECT {row} FROM {table} t ORDER BY 1"))
+            .await;
+        rows.into_iter().map(|[row]| row).collect()
+    }
+
+    /// The sum of `amount` per `owner` (one or two columns).
+    async fn sums(&self, table: &str, owner: [&str; 2], amount: &str, condition: &str) -> Sums {
+        let (first, second) = (self.key(owner[0]), self.key(owner[1]));
+        let amount = self.text(amount);
+        let rows = self
+            .rows::<3>(&format!(
+                "SELECT {first}, {second}, {amount} FROM {table} WHERE {condition}"
+            ))
+            .await;
+        let mut sums = Sums::new();
+        for [first, second, amount] in rows {
+            *sums.entry((first, second)).or_default() += amount.parse::<Decimal>().unwrap();
+        }
+        sums.retain(|_, sum| !sum.is_zero());
+        sums
+    }
+
+    /// A column of ids (`…_id`, `id`) or of texts, for reading.
+    fn key(&self, column: &str) -> String {
+        if column == "id" || column.ends_with("_id") {
+            self.id(column)
+        } else {
+            self.text(column)
+        }
+    }
+}
+
+type Sums = BTreeMap<(String, String), Decimal>;
+
+/// Every row of the tables that a refused request must not touch.
+pub(crate) async fn checksums(place: &Place) -> BTreeMap<&'static str, Vec<String>> {
+    let book = Book::open(place).await;
+    let mut tables = BTreeMap::new();
+    for table in KEPT {
+        tables.insert(table, book.dump(table).await);
+    }
+    tables
+}
+
+/// Checks conservation: money, units, reservations and the log, from the rows alone.
+pub(crate) async fn audit(place: &Place) {
+    let book = Book::open(place).await;
+    the_log_has_no_gaps(&book).await;
+    reservations_add_up(&book).await;
+    fills_explain_money_and_positions(&book).await;
+    the_venue_agrees(&book, place).await;
+}
+
+async fn the_log_has_no_gaps(book: &Book) {
+    let (account, seq, last) = (
+        book.id("account_id"),
+        book.text("seq"),
+        book.text("last_event_seq"),
+    );
+    let mut logs: BTreeMap<String, Vec<i64>> = BTreeMap::new();
+    for [account, seq] in book
+        .rows::<2>(&format!("SELECT {account}, {seq} FROM order_events"))
+        .await
+    {
+        logs.entry(account).or_default().push(seq.parse().unwrap());
+    }
+    for [account, last] in book
+        .rows::<2>(&format!("SELECT {}, {last} FROM accounts", book.id("id")))
+        .await
+    {
+        let mut seqs = logs.remove(&account).unwrap_or_default();
+        seqs.sort_unstable();
+        let expected: Vec<i64> = (1..=last.parse().unwrap()).collect();
+        assert_eq!(seqs, expected, "the log of account {account}");
+    }
+    assert!(logs.is_empty(), "events of nobody: {logs:?}");
+}
+
+async fn reservations_add_up(book: &Book) {
+    let money = book
+        .sums("balances", ["account_id", "currency"], "reserved", "1 = 1")
+        .await;
+    let held = ["account_id", "currency"];
+    assert_eq!(
+        money,
+        book.sums("reservations", held, "remaining", "currency IS NOT NULL")
+            .await,
+        "money"
+    );
+    let units = book
+        .sums("positions", ["account_id", "asset_id"], "reserved", "1 = 1")
+        .await;
+    let held = ["account_id", "asset_id"];
+    assert_eq!(
+        units,
+        book.sums("reservations", held, "remaining", "asset_id IS NOT NULL")
+            .await,
+        "units"
+    );
+    let ended = "closed_at IS NOT NULL AND group_id IN (SELECT group_id FROM reservations)
+        AND NOT EXISTS (SELECT 1 FROM orders o WHERE o.group_id = orders.group_id AND o.closed_at IS NULL)";
+    assert_eq!(
+        book.count("orders", ended).await,
+        0,
+        "orders that have ended reserve nothing"
+    );
+    let worked = "order_id IN (SELECT id FROM orders WHERE closed_at IS NOT NULL)";
+    assert_eq!(
+        book.count("order_work", worked).await,
+        0,
+        "orders that have ended have no work"
+    );
+}
+
+async fn fills_explain_money_and_positions(book: &Book) {
+    let join = "accounts a JOIN broker_connections c ON c.id = a.broker_connection_id";
+    let start = format!(
+        "SELECT {}, {} FROM {join}",
+        book.id("a.id"),
+        book.text("c.starting_cash")
+    );
+    let mut cash: BTreeMap<String, Decimal> = BTreeMap::new();
+    for [account, start] in book.rows::<2>(&start).await {
+        cash.insert(account, start.parse().unwrap());
+    }
+    let (mut units, mut filled) = (Sums::new(), Sums::new());
+    let columns = ["quantity", "price", "cost", "fee"]
+        .map(|column| book.text(column))
+        .join(", ");
+    let ids = ["account_id", "asset_id", "order_id"]
+        .map(|column| book.id(column))
+        .join(", ");
+    for fill in book
+        .rows::<8>(&format!("SELECT {ids}, side, {columns} FROM fills"))
+        .await
+    {
+        let [account, asset, order, side, quantity, price, cost, fee] = fill;
+        let number = |text: String| text.parse::<Decimal>().unwrap();
+        let (quantity, price, cost, fee) = (number(quantity), number(price), number(cost), number(fee));
+        let exact = quantity.checked_mul(price).unwrap();
+        assert!(
+            (exact - cost).abs() < Decimal::new(1, 9),
+            "{quantity} at {price} cost {cost}"
+        );
+        let sign = if side == "buy" {
+            Decimal::ONE
+        } else {
+            Decimal::NEGATIVE_ONE
+        };
+        *cash.get_mut(&account).unwrap() -= sign * cost + fee;
+        *units.entry((account, asset)).or_default() += sign * quantity;
+        *filled.entry((order, String::new())).or_default() += quantity;
+    }
+    units.retain(|_, sum| !sum.is_zero());
+    let owned = book
+        .sums("positions", ["account_id", "asset_id"], "quantity", "1 = 1")
+        .await;
+    assert_eq!(owned, units, "positions are the sums of their fills");
+    let amounts = book
+        .sums("balances", ["account_id", "currency"], "amount", "1 = 1")
+        .await;
+    let amounts: BTreeMap<String, Decimal> = amounts
+        .into_iter()
+        .map(|((account, _), amount)| (account, amount))
+        .collect();
+    assert_eq!(
+        amounts, cash,
+        "money is what there was at the start, less buys and fees, plus sells"
+    );
+    let told = book
+        .sums("orders", ["id", "''"], "filled_quantity", "1 = 1")
+        .await;
+    assert_eq!(told, filled, "orders say what was filled");
+}
+
+/// Exactly once by the venue's own journal: what it filled for an order is what we recorded.
+async fn the_venue_agrees(book: &Book, place: &Place) {
+    let ours = book.sums("fills", ["order_id", "''"], "quantity", "1 = 1").await;
+    let paper = Book::open_paper(place).await;
+    let table = paper.paper("paper_journal");
+    let theirs = paper
+        .sums(&table, ["order_id", "''"], "quantity", "fill_id IS NOT NULL")
+        .await;
+    assert_eq!(ours, theirs, "our fills and the venue's journal");
+}
