@@ -125,6 +125,24 @@ pub fn cost(price: Decimal, quantity: Decimal) -> Result<Decimal, AmountError> {
     Ok(round(product))
 }
 
+/// The average price of `quantity` units that cost `cost`, in quote currency; `None` for no units.
+///
+/// Costs are kept to nine decimals, so the average of a small quantity is known to fewer places: no more are shown.
+pub fn average(cost: Decimal, quantity: Decimal) -> Option<Decimal> {
+    let mut places = SCALE;
+    let mut magnitude = quantity.abs();
+    while magnitude < Decimal::ONE && places > 2 {
+        magnitude = magnitude.checked_mul(Decimal::TEN)?;
+        places -= 1;
+    }
+    let average = cost.checked_div(quantity)?;
+    Some(
+        average
+            .round_dp_with_strategy(places, RoundingStrategy::MidpointNearestEven)
+            .normalize(),
+    )
+}
+
 /// `amount` × (1 + `basis_points` / 10 000), rounded once.
 pub fn plus_basis_points(amount: Decimal, basis_points: Decimal) -> Decimal {
     let factor = Decimal::ONE + basis_points / Decimal::from(10_000);
@@ -180,6 +198,25 @@ mod tests {
             cost(decimal("100000"), decimal("100000")),
             Err(AmountError::TooLarge)
         );
+    }
+
+    #[test]
+    fn an_average_shows_the_places_that_are_known() {
+        for (price, quantity) in [
+            ("94377.05", "0.005297898"),
+            ("187.5", "10"),
+            ("0.08123", "12345.678901234"),
+        ] {
+            let spent = cost(decimal(price), decimal(quantity)).unwrap();
+            assert_eq!(
+                average(spent, decimal(quantity)),
+                Some(decimal(price)),
+                "{quantity} at {price}"
+            );
+        }
+        assert_eq!(average(decimal("2"), decimal("3")), Some(decimal("0.666666667")));
+        assert_eq!(average(decimal("-550"), decimal("-5")), Some(decimal("110")));
+        assert_eq!(average(decimal("0"), decimal("0")), None);
     }
 
     #[test]

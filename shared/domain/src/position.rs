@@ -30,11 +30,9 @@ impl Position {
         (self.quantity - self.reserved).max(Decimal::ZERO)
     }
 
-    /// The average price of the units held, in quote currency, rounded to nine decimals; zero when there are none.
+    /// The average price of the units held, in quote currency; zero when there are none.
     pub fn average_entry_price(&self) -> Decimal {
-        self.cost_basis
-            .checked_div(self.quantity)
-            .map_or(Decimal::ZERO, money::round)
+        money::average(self.cost_basis, self.quantity).unwrap_or(Decimal::ZERO)
     }
 
     /// Whether nothing is held.

@@ -99,12 +99,9 @@ impl Order {
         (self.terms.amount.get() - self.filled_amount()).max(Decimal::ZERO)
     }
 
-    /// The average price of its fills, in quote currency, rounded to nine decimals.
+    /// The average price of its fills, in quote currency.
     pub fn filled_average_price(&self) -> Option<Decimal> {
-        self.facts
-            .filled_cost
-            .checked_div(self.facts.filled_quantity)
-            .map(crate::money::round)
+        crate::money::average(self.facts.filled_cost, self.facts.filled_quantity)
     }
 }
 
