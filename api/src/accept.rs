@@ -62,7 +62,7 @@ pub(crate) fn request_for(
 }
 
 /// Whether the risk rules need a price for these terms.
-pub const fn needs_quote(terms: &OrderTerms) -> bool {
+const fn needs_quote(terms: &OrderTerms) -> bool {
     match (terms.kind, terms.side, terms.amount) {
         (OrderKind::Limit { .. }, _, _) | (OrderKind::Market, Side::Sell, Amount::Quantity(_)) => false,
         (OrderKind::Market, Side::Buy, _) | (OrderKind::Market, Side::Sell, Amount::Notional(_)) => true,

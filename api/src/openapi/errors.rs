@@ -122,7 +122,11 @@ pub(super) fn errors_of(operation: &str) -> Option<Vec<Code>> {
         "close_position" => &[AUTHENTICATED, TRADING, CLOSING, TERMS, RISK],
         "close_all_positions" => &[AUTHENTICATED, TRADING, WITH_QUERY],
         "create_trigger" => &[AUTHENTICATED, TRADING, WITH_BODY, PROTECTING],
-        "cancel_trigger" => &[AUTHENTICATED, TRADING, &[Code::TriggerNotFound, Code::TriggerNotArmed]],
+        "cancel_trigger" => &[
+            AUTHENTICATED,
+            TRADING,
+            &[Code::TriggerNotFound, Code::TriggerNotArmed],
+        ],
         "list_orders" | "list_assets" | "list_trading_days" => &[AUTHENTICATED, READING, WITH_QUERY],
         "list_triggers" | "list_events" => &[AUTHENTICATED, READING, WITH_QUERY, &[Code::UnknownField]],
         "list_positions" | "get_clock" => &[AUTHENTICATED, READING],

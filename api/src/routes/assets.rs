@@ -99,6 +99,7 @@ impl Assets {
     /// List instruments
     ///
     /// By symbol.
+    #[expect(clippy::unused_async, reason = "poem-openapi takes async handlers only")]
     #[oai(path = "/assets", method = "get", operation_id = "list_assets")]
     async fn list_assets(
         &self,
@@ -128,6 +129,7 @@ impl Assets {
     }
 
     /// Read an instrument
+    #[expect(clippy::unused_async, reason = "poem-openapi takes async handlers only")]
     #[oai(path = "/assets/:key", method = "get", operation_id = "get_asset")]
     async fn get_asset(
         &self,

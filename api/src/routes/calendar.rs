@@ -51,6 +51,7 @@ impl CalendarApi {
     /// List trading days
     ///
     /// Without bounds, all that the calendar knows.
+    #[expect(clippy::unused_async, reason = "poem-openapi takes async handlers only")]
     #[oai(path = "/calendar", method = "get", operation_id = "list_trading_days")]
     async fn list_trading_days(
         &self,

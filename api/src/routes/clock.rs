@@ -57,6 +57,7 @@ impl ClockApi {
     /// Read the clock
     ///
     /// With `MARKET_HOURS=ignore` the market is always open.
+    #[expect(clippy::unused_async, reason = "poem-openapi takes async handlers only")]
     #[oai(path = "/clock", method = "get", operation_id = "get_clock")]
     async fn get_clock(
         &self,

@@ -155,6 +155,7 @@ impl ReadyView {
 #[OpenApi(prefix_path = "/health", tag = "Tag::Health")]
 impl Health {
     /// Version and uptime
+    #[expect(clippy::unused_async, reason = "poem-openapi takes async handlers only")]
     #[oai(path = "/", method = "get", operation_id = "get_health")]
     async fn get_health(&self, Data(app): Data<&Arc<App>>) -> Json<HealthView> {
         Json(HealthView {
@@ -166,6 +167,7 @@ impl Health {
     }
 
     /// Whether the process answers
+    #[expect(clippy::unused_async, reason = "poem-openapi takes async handlers only")]
     #[oai(path = "/live", method = "get", operation_id = "get_liveness")]
     async fn get_liveness(&self) -> Json<LiveView> {
         Json(LiveView {

@@ -1,36 +1,37 @@
 //! `/v2/orders`: placing, listing, reading, replacing and cancelling orders.
 
+mod answer;
 mod replace;
 mod request;
 #[cfg(test)]
 mod tests;
 mod view;
+mod words;
 
 use std::sync::Arc;
 
-use domain::asset::AssetClass;
 use domain::id::OrderId;
 use domain::lifecycle::OrderStatus;
-use domain::order::{Order, Side};
+use domain::order::Order;
 use poem::web::Data;
-use poem::{FromRequest, IntoResponse, Request, RequestBody, Response};
+use poem::{FromRequest, Request, RequestBody};
+use poem_openapi::OpenApi;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
-use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses, Registry};
-use poem_openapi::types::Type as _;
-use poem_openapi::{ApiResponse, Object, OpenApi};
-use store::orders::{CancelAnswer, OrderFilter, SavedAnswer, StatusFilter};
+use store::orders::{CancelAnswer, OrderFilter, StatusFilter};
 use uuid::Uuid;
 
+pub(crate) use answer::{Canceled, CanceledAll, CanceledOrder, OrderAnswer};
 pub use replace::ReplaceOrderBody;
 pub use request::{PlaceOrderBody, WantedOrder, find_asset, read};
 pub use view::{Beside, OrderView};
+pub(crate) use words::{ClassWords, DirectionWords, SideWords, StatusWords};
 
 use super::Tag;
 use crate::app::App;
 use crate::auth::Principal;
 use crate::input::JsonBody;
-use crate::input::query::{Flag, Instant, List, Param, Word, Words};
+use crate::input::query::{Flag, Instant, List, Param, Word};
 use crate::middleware::RequestContext;
 use crate::problem::{Code, FieldError, Problem, endpoint_not_found, order_not_found};
 use crate::wire::AnyJson;
@@ -44,116 +45,6 @@ const LIST_MAX: u64 = 500;
 
 /// The resource.
 pub(crate) struct Orders;
-
-/// An order whose JSON is made already: so that an answer and its replay are equal to the byte.
-pub(crate) struct OrderAnswer(Response);
-
-impl OrderAnswer {
-    /// The answer to the request that made `order`.
-    pub(crate) fn fresh(order: &Order) -> Self {
-        let body = accept::answer_of(order).body;
-        Self(Response::builder().content_type("application/json").body(body))
-    }
-
-    /// The answer that was given before.
-    fn again(saved: &SavedAnswer) -> Self {
-        Self(idempotency::replay(saved))
-    }
-}
-
-impl IntoResponse for OrderAnswer {
-    fn into_response(self) -> Response {
-        self.0
-    }
-}
-
-impl ApiResponse for OrderAnswer {
-    fn meta() -> MetaResponses {
-        MetaResponses {
-            responses: vec![MetaResponse {
-                description: "The order.",
-                status: Some(200),
-                status_range: None,
-                content: vec![MetaMediaType {
-                    content_type: "application/json",
-                    schema: OrderView::schema_ref(),
-                }],
-                headers: vec![],
-            }],
-        }
-    }
-
-    fn register(registry: &mut Registry) {
-        OrderView::register(registry);
-    }
-}
-
-/// Whether an order's end was asked for.
-#[derive(ApiResponse)]
-pub(crate) enum Canceled {
-    /// The order has ended, or the venue is asked.
-    #[oai(status = 204)]
-    Asked,
-}
-
-/// What became of each order.
-#[derive(ApiResponse)]
-pub(crate) enum CanceledAll {
-    /// One entry for each open order.
-    #[oai(status = 207)]
-    Each(Json<Vec<CanceledOrder>>),
-}
-
-/// One order's end.
-#[derive(Object)]
-pub(crate) struct CanceledOrder {
-    /// The order.
-    id: String,
-    /// 200, or the status of the problem.
-    status: u16,
-    /// The problem, where there is one.
-    body: Option<AnyJson>,
-}
-
-/// Which orders to list.
-pub(crate) struct StatusWords;
-
-impl Words for StatusWords {
-    type Value = StatusFilter;
-    const WORDS: &'static [(&'static str, StatusFilter)] = &[
-        ("open", StatusFilter::Open),
-        ("closed", StatusFilter::Closed),
-        ("all", StatusFilter::All),
-    ];
-}
-
-/// The direction of a list; true is ascending.
-pub(crate) struct DirectionWords;
-
-impl Words for DirectionWords {
-    type Value = bool;
-    const WORDS: &'static [(&'static str, bool)] = &[("asc", true), ("desc", false)];
-}
-
-/// A side.
-pub(crate) struct SideWords;
-
-impl Words for SideWords {
-    type Value = Side;
-    const WORDS: &'static [(&'static str, Side)] = &[("buy", Side::Buy), ("sell", Side::Sell)];
-}
-
-/// A class of instruments; `us_option` is known and has none.
-pub(crate) struct ClassWords;
-
-impl Words for ClassWords {
-    type Value = Option<AssetClass>;
-    const WORDS: &'static [(&'static str, Option<AssetClass>)] = &[
-        ("us_equity", Some(AssetClass::UsEquity)),
-        ("crypto", Some(AssetClass::Crypto)),
-        ("us_option", None),
-    ];
-}
 
 /// Proof that the path is exactly `/v2/orders:by_client_order_id`: poem reads the colon as a parameter, so that
 /// `/v2/ordersfoo` would come here, too.

@@ -73,3 +73,6 @@ impl Listening {
 pub async fn run(app: Arc<App>, address: SocketAddr, shutdown: &Shutdown, grace: Duration) -> io::Result<()> {
     Listening::bind(address).await?.run(app, shutdown, grace).await
 }
+
+#[cfg(test)]
+mod tests;
