@@ -62,6 +62,7 @@ pub(crate) async fn serve(config: &Config, print: impl Fn(&str)) -> Result<(), B
         () = shutdown.requested() => Ok(()),
     };
     let is_drained = shutdown.drain(config.shutdown_grace()).await;
+    tracing::info!(is_drained, "stopped");
     served?;
     if is_drained {
         Ok(())
@@ -93,6 +94,7 @@ async fn start_worker_and_scheduler(
         store: parts.store.clone(),
         queue: parts.queue.clone(),
         clock: Arc::clone(&parts.clock),
+        hours: setup::hours(config),
         options: SchedulerOptions::of(config),
     };
     let worker = setup::app(config, parts).await?;

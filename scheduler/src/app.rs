@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use domain::asset::MarketHours;
 use platform::{Config, SharedClock};
 use queue::Queue;
 use store::Store;
@@ -16,6 +17,8 @@ pub struct SchedulerApp {
     pub queue: Queue,
     /// The time of day, which decides the slots.
     pub clock: SharedClock,
+    /// Whether equities keep the exchange's hours.
+    pub hours: MarketHours,
     /// How it works.
     pub options: SchedulerOptions,
 }

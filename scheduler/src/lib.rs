@@ -34,17 +34,18 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 pub async fn run(app: SchedulerApp, shutdown: Shutdown) {
     tracing::info!(scheduler.name = app.options.name, "the scheduler is ready");
     let mut leadership = Leadership::new(app.store.clone(), app.options.name.clone());
-    let mut schedule = Schedule::default();
+    let mut schedule = None;
     while !shutdown.is_requested() {
-        if let Some(fence) = leadership.keep().await {
+        match leadership.keep().await {
             // A panic ends this pass; the leader goes on with the next one.
-            let pass = AssertUnwindSafe(schedule.pass(&app, fence)).catch_unwind().await;
-            if pass.is_err() {
-                tracing::error!("a panic ended a pass over the ticks");
+            Some(fence) => {
+                let pass = AssertUnwindSafe(pass(&app, &mut schedule, fence)).catch_unwind();
+                if Box::pin(pass).await.is_err() {
+                    tracing::error!("a panic ended a pass over the ticks");
+                }
             }
-        } else {
-            // Whoever leads next begins with every tick: nobody knows what the last leader missed.
-            schedule = Schedule::default();
+            // Whoever leads next asks the database what was done last.
+            None => schedule = None,
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK_EVERY) => {}
@@ -52,4 +53,17 @@ pub async fn run(app: SchedulerApp, shutdown: Shutdown) {
         }
     }
     leadership.hand_over().await;
+}
+
+/// One look at the table, after the schedule of a new leader was read.
+async fn pass(app: &SchedulerApp, schedule: &mut Option<Schedule>, fence: i64) {
+    if schedule.is_none() {
+        match Schedule::resume(app).await {
+            Ok(resumed) => *schedule = Some(resumed),
+            Err(error) => tracing::warn!(%error, "cannot read which sweep was the last one"),
+        }
+    }
+    if let Some(schedule) = schedule {
+        schedule.pass(app, fence).await;
+    }
 }

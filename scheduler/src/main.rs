@@ -44,6 +44,7 @@ async fn run() -> Result<bool, Box<dyn Error>> {
         store: setup::store(&config).await?,
         queue: setup::queue(&config),
         clock: SystemClock::shared(),
+        hours: setup::hours(&config),
         options: SchedulerOptions::of(&config),
     };
     let until = shutdown.clone();
@@ -52,7 +53,9 @@ async fn run() -> Result<bool, Box<dyn Error>> {
         async move { arbion_scheduler::run(app, until).await },
     );
     shutdown.requested().await;
-    Ok(shutdown.drain(config.shutdown_grace()).await)
+    let is_drained = shutdown.drain(config.shutdown_grace()).await;
+    tracing::info!(is_drained, "stopped");
+    Ok(is_drained)
 }
 
 /// An error and its causes in one line.

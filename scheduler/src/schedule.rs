@@ -12,10 +12,13 @@ use store::StoreError;
 use crate::app::SchedulerApp;
 use crate::faults;
 use crate::redrive::{self, counted};
-use crate::slot::{Due, due};
+use crate::slot::{Due, due, slot_at};
 
 /// How long the answer to a request with an idempotency key is kept.
 const ANSWERS_KEPT: TimeDelta = TimeDelta::hours(48);
+
+/// Waiting orders that one tick looks at.
+const ORDERS_MAX: u64 = 1_000;
 
 /// How long the record of a sweep is kept.
 const SWEEPS_KEPT: TimeDelta = TimeDelta::days(30);
@@ -29,6 +32,8 @@ pub enum Tick {
     RedriveOrders,
     /// Signals sweeps that are overdue.
     RedriveSweeps,
+    /// Ends orders for the day that never left and whose day is over.
+    ExpireOrders,
     /// Forgets answers to requests with idempotency keys.
     PruneAnswers,
     /// Forgets sweeps of long ago.
@@ -37,10 +42,11 @@ pub enum Tick {
 
 impl Tick {
     /// Every tick, in the order in which they happen when several are due: protection first.
-    pub const ALL: [Tick; 5] = [
+    pub const ALL: [Tick; 6] = [
         Tick::Sweep,
         Tick::RedriveSweeps,
         Tick::RedriveOrders,
+        Tick::ExpireOrders,
         Tick::PruneAnswers,
         Tick::PruneSweeps,
     ];
@@ -51,6 +57,7 @@ impl Tick {
             Tick::Sweep => "sweep",
             Tick::RedriveOrders => "redrive_orders",
             Tick::RedriveSweeps => "redrive_sweeps",
+            Tick::ExpireOrders => "expire_orders",
             Tick::PruneAnswers => "prune_answers",
             Tick::PruneSweeps => "prune_sweeps",
         }
@@ -61,6 +68,7 @@ impl Tick {
         match self {
             Tick::Sweep => sweep_interval,
             Tick::RedriveOrders | Tick::RedriveSweeps => Duration::from_secs(1),
+            Tick::ExpireOrders => Duration::from_secs(5),
             Tick::PruneAnswers | Tick::PruneSweeps => Duration::from_hours(1),
         }
     }
@@ -70,6 +78,7 @@ impl Tick {
             Tick::Sweep => open_sweep(app, fence, due.slot).await,
             Tick::RedriveOrders => redrive::orders(app).await,
             Tick::RedriveSweeps => redrive::sweeps(app).await,
+            Tick::ExpireOrders => expire_orders(app).await,
             Tick::PruneAnswers => prune_answers(app).await,
             Tick::PruneSweeps => prune_sweeps(app).await,
         }
@@ -83,6 +92,20 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
+    /// The schedule of a new leader, who knows from the database which sweep was the last one.
+    pub(crate) async fn resume(app: &SchedulerApp) -> Result<Schedule, StoreError> {
+        let mut schedule = Schedule::default();
+        let every = Tick::Sweep.every(app.options.sweep_interval);
+        let last = app.store.recent_sweeps(1).await?.into_iter().next();
+        let sweeps = Tick::ALL.into_iter().position(|tick| tick == Tick::Sweep);
+        if let (Some(last), Some(sweeps)) = (last, sweeps) {
+            // Slots of another interval have other numbers; they say nothing about ours.
+            let is_ours = slot_at(last.created_at, every).abs_diff(last.slot) <= 1;
+            schedule.last[sweeps] = is_ours.then_some(last.slot);
+        }
+        Ok(schedule)
+    }
+
     /// Lets every tick happen that is due, and says what was missed.
     pub(crate) async fn pass(&mut self, app: &SchedulerApp, fence: i64) {
         for (tick, last) in Tick::ALL.into_iter().zip(&mut self.last) {
@@ -125,6 +148,18 @@ async fn open_sweep(app: &SchedulerApp, fence: i64, slot: i64) -> Result<(), Sto
     let jobs: Vec<Job> = (0..shards).map(|shard| Job::SweepStops { slot, shard }).collect();
     app.queue.push(&jobs).await;
     tracing::debug!(slot, shards, "opened a sweep");
+    Ok(())
+}
+
+async fn expire_orders(app: &SchedulerApp) -> Result<(), StoreError> {
+    let expired = app
+        .store
+        .expire_unsent(app.clock.now(), app.hours, ORDERS_MAX)
+        .await?;
+    if !expired.is_empty() {
+        let orders = counted(expired.len(), "unsent order");
+        tracing::info!(orders = expired.len(), "ended {orders} whose day is over");
+    }
     Ok(())
 }
 

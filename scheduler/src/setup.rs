@@ -5,7 +5,8 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 
-use platform::Config;
+use domain::asset::MarketHours;
+use platform::config::{self, Config};
 use queue::Queue;
 use sea_orm::DbErr;
 use store::{Store, StoreError, StoreOptions};
@@ -32,6 +33,14 @@ pub enum SetupError {
     /// The schema could not be brought up to date.
     #[error("cannot migrate the database")]
     Migrate(#[from] DbErr),
+}
+
+/// Whether equities keep the exchange's hours.
+pub const fn hours(config: &Config) -> MarketHours {
+    match config.market_hours {
+        config::MarketHours::Real => MarketHours::Real,
+        config::MarketHours::Ignore => MarketHours::Ignore,
+    }
 }
 
 /// The queue of signals: in Redis, or inside this process, where no worker hears them and workers poll.

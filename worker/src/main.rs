@@ -55,7 +55,9 @@ async fn run() -> Result<bool, Box<dyn Error>> {
     let until = shutdown.clone();
     shutdown.spawn("worker", async move { arbion_worker::run(app, until).await });
     shutdown.requested().await;
-    Ok(shutdown.drain(config.shutdown_grace()).await)
+    let is_drained = shutdown.drain(config.shutdown_grace()).await;
+    tracing::info!(is_drained, "stopped");
+    Ok(is_drained)
 }
 
 /// An error and its causes in one line.

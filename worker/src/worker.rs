@@ -65,7 +65,10 @@ impl Worker {
         ));
         for duty in Duty::ALL {
             let (worker, until) = (Arc::clone(&self), shutdown.clone());
-            tasks.push(shutdown.spawn(duty.name(), async move { duty.run(&worker, &until).await }));
+            tasks.push(shutdown.spawn(
+                duty.name(),
+                async move { Box::pin(duty.run(&worker, &until)).await },
+            ));
         }
         for task in tasks {
             // A panic was logged by the task's supervisor.

@@ -109,7 +109,8 @@ fn follow(answer: &Answer, attempts: u32) -> Follow {
         Answer::Called(Called::Refused { .. }) => Follow::Refused,
         Answer::Called(Called::NotSent { .. }) => Follow::Again(backoff::resend(attempts)),
         Answer::Called(Called::Unknown { .. }) => Follow::Again(backoff::look_up(0)),
-        Answer::LookedUp(LookUp::Absent | LookUp::Ambiguous | LookUp::Failed { .. }) => {
+        Answer::LookedUp(LookUp::Absent) => Follow::Again(backoff::absence(attempts)),
+        Answer::LookedUp(LookUp::Ambiguous | LookUp::Failed { .. }) => {
             Follow::Again(backoff::look_up(attempts))
         }
     }
@@ -189,7 +190,7 @@ mod tests {
     #[test]
     fn a_look_up_goes_on_with_growing_pauses_until_the_order_is_found() {
         let again = |found, attempts| follow(&Answer::LookedUp(found), attempts);
-        assert_eq!(again(LookUp::Absent, 0), Follow::Again(Duration::from_secs(1)));
+        assert_eq!(again(LookUp::Absent, 0), Follow::Again(Duration::from_secs(3)));
         assert_eq!(
             again(LookUp::Ambiguous, 4),
             Follow::Again(Duration::from_secs(16))
