@@ -20,6 +20,9 @@ pub struct StoreOptions {
     pub statement_timeout: Duration,
     /// How long a statement may wait for a row lock on PostgreSQL, and a transaction for the write lock on SQLite.
     pub lock_timeout: Duration,
+    /// How long a transaction may take before its COMMIT, and the answer to COMMIT, whether the server says something or
+    /// not; longer than a statement.
+    pub transaction_timeout: Duration,
     /// What PostgreSQL shows in `pg_stat_activity`.
     pub application_name: String,
 }
@@ -33,6 +36,7 @@ impl StoreOptions {
             acquire_timeout: Duration::from_secs(3),
             statement_timeout: Duration::from_secs(15),
             lock_timeout: Duration::from_secs(5),
+            transaction_timeout: Duration::from_secs(20),
             application_name: "arbion".to_owned(),
         }
     }

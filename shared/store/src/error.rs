@@ -51,26 +51,23 @@ pub enum StoreError {
     Database(#[source] DbErr),
 }
 
-/// What a caller should do about an error of the database.
+/// What an error of the database means for the transaction that it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// The same transaction may succeed when it is run again: a serialization failure or a deadlock.
     Retry,
-    /// The server or the way to it is gone.
-    Unavailable,
-    /// The server's word is final.
+    /// The server or the way to it is gone, or its disk is: what was asked for was done, or not.
+    Gone,
+    /// The server has answered that it cannot do it now. Nothing was done.
+    Busy,
+    /// The server's word is final. Nothing was done.
     Final,
 }
-
-/// `SQLSTATE` 40001 and 40P01: PostgreSQL has undone the transaction so that another may finish.
-const RETRIED: [&str; 2] = ["40001", "40P01"];
 
 /// Judges `error` by its code, never by its text.
 pub(crate) fn verdict(error: &DbErr) -> Verdict {
     match error {
-        DbErr::ConnectionAcquire(ConnAcquireErr::Timeout | ConnAcquireErr::ConnectionClosed) => {
-            Verdict::Unavailable
-        }
+        DbErr::ConnectionAcquire(ConnAcquireErr::Timeout | ConnAcquireErr::ConnectionClosed) => Verdict::Busy,
         DbErr::Conn(RuntimeErr::SqlxError(error))
         | DbErr::Exec(RuntimeErr::SqlxError(error))
         | DbErr::Query(RuntimeErr::SqlxError(error)) => sqlx_verdict(error),
@@ -80,33 +77,39 @@ pub(crate) fn verdict(error: &DbErr) -> Verdict {
 
 fn sqlx_verdict(error: &sqlx::Error) -> Verdict {
     match error {
-        sqlx::Error::Database(error) => {
-            let code = error.code().unwrap_or_default();
-            if RETRIED.contains(&code.as_ref()) {
-                Verdict::Retry
-            } else if is_going_away(&code) {
-                Verdict::Unavailable
-            } else {
-                Verdict::Final
-            }
+        sqlx::Error::Database(error) => code_verdict(&error.code().unwrap_or_default()),
+        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::BeginFailed => Verdict::Busy,
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => {
+            Verdict::Gone
         }
-        sqlx::Error::Io(_)
-        | sqlx::Error::Tls(_)
-        | sqlx::Error::Protocol(_)
-        | sqlx::Error::PoolTimedOut
-        | sqlx::Error::PoolClosed
-        | sqlx::Error::WorkerCrashed
-        | sqlx::Error::BeginFailed => Verdict::Unavailable,
         _ => Verdict::Final,
     }
 }
 
-/// Class 08 (connection exception), 57P01 to 57P03 (shutdown, crash, starting up), 53300 (too many connections) and
-/// 25P03 (the server ended a session that was idle in a transaction).
-fn is_going_away(code: &str) -> bool {
-    // SQLite's codes are plain numbers and begin with none of these.
-    code.len() == 5
-        && (code.starts_with("08") || matches!(code, "57P01" | "57P02" | "57P03" | "53300" | "25P03"))
+/// PostgreSQL's codes have five characters (PostgreSQL manual, appendix A), SQLite's are numbers whose low byte is the
+/// kind (sqlite.org/rescode.html).
+fn code_verdict(code: &str) -> Verdict {
+    if code.len() == 5 {
+        return match code {
+            // Serialization failure, deadlock: PostgreSQL has undone this transaction so that another may finish.
+            "40001" | "40P01" => Verdict::Retry,
+            // Shutdown, crash, start-up, and a session that was idle in its transaction for too long.
+            "57P01" | "57P02" | "57P03" | "25P03" => Verdict::Gone,
+            // Statement and lock time-out.
+            "57014" | "55P03" => Verdict::Busy,
+            // Connection exceptions; too few connections, too little memory or disk.
+            _ if code.starts_with("08") => Verdict::Gone,
+            _ if code.starts_with("53") => Verdict::Busy,
+            _ => Verdict::Final,
+        };
+    }
+    match code.parse::<u32>().map(|code| code & 0xff) {
+        // SQLITE_BUSY, SQLITE_LOCKED, SQLITE_FULL, SQLITE_CANTOPEN.
+        Ok(5 | 6 | 13 | 14) => Verdict::Busy,
+        // SQLITE_IOERR: what a disk has kept that reports an error, only the next start can tell.
+        Ok(10) => Verdict::Gone,
+        Ok(_) | Err(_) => Verdict::Final,
+    }
 }
 
 impl StoreError {
@@ -135,8 +138,8 @@ impl StoreError {
     /// The error of a COMMIT: where the server did not answer, nobody knows.
     pub(crate) fn of_commit(error: DbErr) -> Self {
         match verdict(&error) {
-            Verdict::Unavailable => Self::CommitUnknown(error),
-            Verdict::Retry | Verdict::Final => error.into(),
+            Verdict::Gone => Self::CommitUnknown(error),
+            Verdict::Retry | Verdict::Busy | Verdict::Final => error.into(),
         }
     }
 }
@@ -147,8 +150,62 @@ impl From<DbErr> for StoreError {
             return Self::Conflict { constraint };
         }
         match verdict(&error) {
-            Verdict::Unavailable => Self::Unavailable(error),
+            Verdict::Gone | Verdict::Busy => Self::Unavailable(error),
             Verdict::Retry | Verdict::Final => Self::Database(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_judged_by_what_they_say_about_the_transaction() {
+        for (code, expected) in [
+            ("40001", Verdict::Retry),
+            ("40P01", Verdict::Retry),
+            ("08006", Verdict::Gone),
+            ("08P01", Verdict::Gone),
+            ("57P01", Verdict::Gone),
+            ("57P02", Verdict::Gone),
+            ("57P03", Verdict::Gone),
+            ("25P03", Verdict::Gone),
+            ("57014", Verdict::Busy),
+            ("55P03", Verdict::Busy),
+            ("53100", Verdict::Busy),
+            ("53300", Verdict::Busy),
+            ("23505", Verdict::Final),
+            ("42601", Verdict::Final),
+            ("25P02", Verdict::Final),
+            // SQLite: busy, busy snapshot, locked, full, fsync failed, constraint, no code at all.
+            ("5", Verdict::Busy),
+            ("517", Verdict::Busy),
+            ("6", Verdict::Busy),
+            ("13", Verdict::Busy),
+            ("1034", Verdict::Gone),
+            ("2067", Verdict::Final),
+            ("", Verdict::Final),
+        ] {
+            assert_eq!(code_verdict(code), expected, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_commit_is_unknown_only_when_the_server_has_not_answered() {
+        let io = || std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        let gone = || DbErr::Query(RuntimeErr::SqlxError(sqlx::Error::Io(io()).into()));
+        let busy = || DbErr::ConnectionAcquire(ConnAcquireErr::Timeout);
+        assert!(matches!(
+            StoreError::of_commit(gone()),
+            StoreError::CommitUnknown(_)
+        ));
+        assert!(matches!(
+            StoreError::of_commit(busy()),
+            StoreError::Unavailable(_)
+        ));
+        assert!(StoreError::from(gone()).is_unavailable());
+        let other = DbErr::Custom(String::new());
+        assert!(matches!(StoreError::of_commit(other), StoreError::Database(_)));
     }
 }

@@ -1,4 +1,25 @@
 //! The only place that knows SQL on Arbion's own tables.
+//!
+//! A use case is one method of [`Store`]: it loads in a transaction, lets `domain` decide, and writes the result. Reading
+//! order:
+//!
+//! 1. [`entity`]: the tables, and [`money`]: how exact decimals are kept on both databases;
+//! 2. [`Store::transaction`] and [`StoreError`]: what may fail, and what is tried again;
+//! 3. [`users`], [`accounts`], [`credentials`], [`assets`]: who trades what;
+//! 4. [`orders`]: accepted, read, canceled and replaced, over a ledger that one transaction fills, decides on and writes;
+//! 5. [`work`], [`attempts`], [`reports`]: what remains to be done, each call to a broker, and what it reports;
+//! 6. [`triggers`], [`sweeps`], [`marks`]: stops, the net that finds those that are through, and which prices to believe;
+//! 7. [`lease`], [`idempotency`], [`health`]: who may do what only one may do, answers that are kept, and whether the
+//!    database is there.
+//!
+//! Invariants:
+//!
+//! 1. No decision is made in SQL, and nobody else sends SQL to these tables.
+//! 2. Row locks are taken in one order: users, accounts, positions, orders, triggers, each by ascending id, as
+//!    `FOR NO KEY UPDATE`. SQLite has one writer, which holds the only lock from BEGIN.
+//! 3. Leases and claims go by the database's time.
+//! 4. A transaction runs again only where PostgreSQL says that it has undone it. A COMMIT without an answer is neither
+//!    success nor failure.
 
 pub mod accounts;
 pub mod assets;
@@ -32,6 +53,7 @@ pub mod work;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use sea_orm::{DatabaseConnection, DbBackend};
 
@@ -64,6 +86,7 @@ pub struct Store {
     writer: DatabaseConnection,
     reader: DatabaseConnection,
     pool_size: u32,
+    transaction_timeout: Duration,
     statements: Arc<AtomicU64>,
     counters: transaction::Counters,
 }
@@ -89,6 +112,7 @@ impl Store {
             writer,
             reader,
             pool_size: options.max_connections,
+            transaction_timeout: options.transaction_timeout,
             statements,
             counters: transaction::Counters::default(),
         })

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use sea_orm::{
-    DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait,
+    DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait,
 };
 
 use crate::{Store, StoreError};
@@ -80,7 +80,7 @@ impl Store {
         let begun = Instant::now();
         let mut run = 1;
         let result = loop {
-            let result = self.run_once(&body).await;
+            let result = self.run_once(name, &body).await;
             match &result {
                 Err(error) if error.is_retried() && run < RUNS_MAX => {
                     tracing::debug!(transaction.name = name, transaction.run = run, error = ?error, "runs again");
@@ -94,7 +94,25 @@ impl Store {
         result
     }
 
-    async fn run_once<T, F, R>(&self, body: &F) -> Result<T, StoreError>
+    async fn run_once<T, F, R>(&self, name: &'static str, body: &F) -> Result<T, StoreError>
+    where
+        F: Fn(Tx) -> R,
+        R: Future<Output = Result<T, StoreError>>,
+    {
+        // The server ends a statement that takes too long; this is for a server that says nothing any more.
+        let worked = tokio::time::timeout(self.transaction_timeout, self.work(body)).await;
+        let (transaction, value) = worked.map_err(|_| StoreError::Unavailable(no_answer()))??;
+        pass("store::before_commit", name);
+        match tokio::time::timeout(self.transaction_timeout, transaction.commit()).await {
+            Ok(answer) => answer.map_err(StoreError::of_commit)?,
+            Err(_) => return Err(StoreError::CommitUnknown(no_answer())),
+        }
+        pass("store::after_commit", name);
+        Ok(value)
+    }
+
+    /// Everything of a transaction but its COMMIT.
+    async fn work<T, F, R>(&self, body: &F) -> Result<(DatabaseTransaction, T), StoreError>
     where
         F: Fn(Tx) -> R,
         R: Future<Output = Result<T, StoreError>>,
@@ -109,10 +127,7 @@ impl Store {
             });
         };
         match result {
-            Ok(value) => {
-                transaction.commit().await.map_err(StoreError::of_commit)?;
-                Ok(value)
-            }
+            Ok(value) => Ok((transaction, value)),
             Err(error) => {
                 // Where the server is gone, it rolls back by itself; the body's error says more than this one.
                 if let Err(rollback) = transaction.rollback().await {
@@ -152,6 +167,23 @@ async fn begin_on(connection: &DatabaseConnection) -> Result<DatabaseTransaction
     };
     connection.begin_with_options(options).await
 }
+
+fn no_answer() -> DbErr {
+    DbErr::Conn(RuntimeErr::Internal(
+        "the database gave no answer in time".to_owned(),
+    ))
+}
+
+/// A point at which tests hold a process up or end it: `store::before_commit::accept_orders=pause`. Without the feature
+/// `fault-points` nothing of this is compiled in.
+#[cfg(feature = "fault-points")]
+fn pass(point: &str, name: &str) {
+    let _: Option<()> = fail::eval(&format!("{point}::{name}"), |_| std::process::abort());
+}
+
+/// Passes the point.
+#[cfg(not(feature = "fault-points"))]
+const fn pass(_point: &str, _name: &str) {}
 
 /// A pause before run `run + 1`, doubling from 4 ms and spread, so that two that met do not meet again.
 fn pause(run: u32) -> Duration {

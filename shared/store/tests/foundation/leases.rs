@@ -1,16 +1,17 @@
 //! Leases by the database's time.
 
 use std::collections::BTreeSet;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use sea_orm::EntityTrait;
 use sea_orm::sea_query::Expr;
+use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, Statement};
 use store::entity::leases;
 use store::testing::TestStore;
 use store::{Store, StoreError};
 
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 /// Lets every lease run out, as if time had passed.
 async fn let_run_out(store: &Store) {
@@ -27,16 +28,15 @@ async fn let_run_out(store: &Store) {
 }
 
 async fn fence_holds(store: &Store, fence: i64) -> bool {
-    let result = store
-        .transaction("assert", async |tx| {
-            store.assert_fence(&tx, "leader", fence).await
-        })
-        .await;
-    match result {
-        Ok(()) => true,
-        Err(StoreError::Stale { .. }) => false,
-        Err(error) => panic!("{error:?}"),
-    }
+    let assert = store.transaction("assert", async |tx| {
+        store.assert_fence(&tx, "leader", fence).await
+    });
+    let answer = assert.await;
+    assert!(
+        matches!(answer, Ok(()) | Err(StoreError::Stale { .. })),
+        "{answer:?}"
+    );
+    answer.is_ok()
 }
 
 store::testing::on_both! {
@@ -104,26 +104,58 @@ store::testing::on_both! {
     }
 }
 
+/// Waits until a session waits for a row lock.
+async fn somebody_waits(store: &Store) {
+    let sql = "SELECT count(*) AS waiting FROM pg_stat_activity
+               WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    loop {
+        let statement = Statement::from_string(DbBackend::Postgres, sql);
+        let row = store.read().query_one_raw(statement).await.unwrap().unwrap();
+        if row.try_get::<i64>("", "waiting").unwrap() > 0 {
+            return;
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lease_is_not_taken_over_while_a_transaction_relies_on_it() {
     let test = TestStore::postgres().await;
-    let first = test
-        .acquire_lease("leader", "a", Duration::from_millis(300))
-        .await
-        .unwrap()
-        .unwrap();
+    let short = Duration::from_millis(300);
+    let first = test.acquire_lease("leader", "a", short).await.unwrap().unwrap();
     let other = test.second().await;
-    let mut takeover = None;
-    let started = std::time::Instant::now();
-    test.transaction("write", async |tx| {
+    let order = Mutex::new(Vec::new());
+    let takeover = async {
+        somebody_relies(&test).await;
+        let mut taken = None;
+        while taken.is_none() {
+            taken = other.acquire_lease("leader", "b", LONG).await.unwrap();
+        }
+        order.lock().unwrap().push("taken over");
+        taken.unwrap()
+    };
+    let write = test.transaction("write", async |tx| {
         test.assert_fence(&tx, "leader", first.fence).await?;
+        somebody_waits(&other).await;
+        while test.db_now(&tx).await? <= first.expires_at {}
+        // The lease has run out, and still nobody has it.
+        order.lock().unwrap().push("written");
         Ok(())
-    })
-    .await
-    .unwrap();
-    while takeover.is_none() {
-        takeover = other.acquire_lease("leader", "b", LONG).await.unwrap();
+    });
+    let (second, written) = tokio::join!(takeover, write);
+    written.unwrap();
+    assert_eq!(*order.lock().unwrap(), ["written", "taken over"]);
+    assert_eq!(second.fence, first.fence + 1);
+}
+
+/// Waits until a transaction holds the row of the lease.
+async fn somebody_relies(store: &Store) {
+    let sql =
+        "SELECT count(*) AS held FROM pg_locks WHERE relation = 'leases'::regclass AND mode = 'RowShareLock'";
+    loop {
+        let statement = Statement::from_string(DbBackend::Postgres, sql);
+        let row = store.read().query_one_raw(statement).await.unwrap().unwrap();
+        if row.try_get::<i64>("", "held").unwrap() > 0 {
+            return;
+        }
     }
-    assert!(started.elapsed() < Duration::from_secs(5));
-    assert_eq!(takeover.unwrap().fence, first.fence + 1);
 }

@@ -91,9 +91,9 @@ store::testing::on_both! {
     async fn each_row_gets_its_own_values_nulls_included(test: TestStore) {
         let mut rows: Vec<_> = (0..5).map(|_| order(Uuid::now_v7())).collect();
         insert(test, &rows).await;
-        for (n, row) in rows.iter_mut().enumerate().skip(1) {
+        for (n, row) in (0_i64..).zip(&mut rows).skip(1) {
             row.is_working = true;
-            row.filled_quantity = Money(Decimal::new(n as i64, 9));
+            row.filled_quantity = Money(Decimal::new(n, 9));
             row.trading_date = row.trading_date.succ_opt().unwrap();
             // The first value of these columns is a NULL, then a value, and the other way round.
             row.replaced_by = (n % 2 == 0).then(Uuid::now_v7);

@@ -125,10 +125,11 @@ async fn forget_everything(store: &Store) {
             .unwrap();
         return;
     }
-    let mut drops = String::from("PRAGMA foreign_keys = OFF;");
-    for table in entity::TABLES.iter().chain(&["work_fences", "arbion_migrations"]) {
-        drops.push_str(&format!("DROP TABLE {table};"));
-    }
-    drops.push_str("PRAGMA foreign_keys = ON;");
+    let tables = entity::TABLES.iter().chain(&["work_fences", "arbion_migrations"]);
+    let drops: Vec<String> = tables.map(|table| format!("DROP TABLE {table};")).collect();
+    let drops = format!(
+        "PRAGMA foreign_keys = OFF; {} PRAGMA foreign_keys = ON;",
+        drops.concat()
+    );
     store.write().execute_unprepared(&drops).await.unwrap();
 }

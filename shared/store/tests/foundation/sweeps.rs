@@ -10,7 +10,7 @@ use store::entity::sweeps::{Column, Entity};
 use store::testing::TestStore;
 use store::{Store, StoreError, SweepCounts, SweepPart};
 
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 /// Moves the ends of all claims and the times of opening into the past.
 async fn age(store: &Store, by: TimeDelta) {
@@ -104,7 +104,7 @@ store::testing::on_both! {
         for slot in [9, 7, 8] {
             test.open_sweep(slot, 2, 1).await.unwrap();
         }
-        assert_eq!(test.overdue_sweeps(Duration::from_secs(60), 10).await.unwrap(), []);
+        assert_eq!(test.overdue_sweeps(Duration::from_mins(1), 10).await.unwrap(), []);
         let parts = test.overdue_sweeps(Duration::ZERO, 3).await.unwrap();
         let parts: Vec<_> = parts.iter().map(|part| (part.slot, part.shard)).collect();
         assert_eq!(parts, [(7, 0), (7, 1), (8, 0)]);

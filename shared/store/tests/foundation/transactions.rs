@@ -10,6 +10,7 @@ use store::entity::users;
 use store::testing::{TestStore, now};
 use store::users::Role;
 use store::{Store, StoreError, StoreOptions};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::Barrier;
 
 async fn count(store: &Store) -> usize {
@@ -293,6 +294,93 @@ async fn a_pool_without_a_free_connection_is_unavailable() {
         .await
         .unwrap_err();
     assert!(error.is_unavailable(), "{error:?}");
+}
+
+/// Hands bytes from a client to the server and back, until it is told to fall silent.
+async fn half_open_way(server: std::net::SocketAddr) -> (u16, tokio::sync::watch::Sender<bool>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (silence, is_silent) = tokio::sync::watch::channel(false);
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let upstream = tokio::net::TcpStream::connect(server).await.unwrap();
+            let ((from_client, to_client), (from_server, to_server)) =
+                (client.into_split(), upstream.into_split());
+            tokio::spawn(hand_on(from_client, to_server, is_silent.clone()));
+            tokio::spawn(hand_on(from_server, to_client, is_silent.clone()));
+        }
+    });
+    (port, silence)
+}
+
+async fn hand_on(from: OwnedReadHalf, to: OwnedWriteHalf, mut is_silent: tokio::sync::watch::Receiver<bool>) {
+    let mut bytes = vec![0; 16 * 1024];
+    loop {
+        from.readable().await.unwrap();
+        match from.try_read(&mut bytes) {
+            Ok(0) => return,
+            Ok(count) => {
+                // What arrives now never goes on, and nobody is told.
+                if *is_silent.borrow() && is_silent.wait_for(|silent| !silent).await.is_err() {
+                    return;
+                }
+                let mut sent = 0;
+                while sent < count {
+                    to.writable().await.unwrap();
+                    sent += to.try_write(&bytes[sent..count]).unwrap_or(0);
+                }
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(_) => return,
+        }
+    }
+}
+
+/// A store on `test`'s database whose way there can fall silent.
+async fn behind_a_half_open_way(test: &TestStore) -> (Store, tokio::sync::watch::Sender<bool>) {
+    let url = &test.options().url;
+    let (user, rest) = url.split_once('@').unwrap();
+    let (server, database) = rest.split_once('/').unwrap();
+    let (port, silence) = half_open_way(server.parse().unwrap()).await;
+    let options = StoreOptions {
+        transaction_timeout: Duration::from_millis(500),
+        max_connections: 1,
+        ..StoreOptions::new(format!("{user}@127.0.0.1:{port}/{database}"))
+    };
+    (Store::connect(&options).await.unwrap(), silence)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_falls_silent_holds_nobody_for_longer_than_the_limit() {
+    let test = TestStore::postgres().await;
+    let (store, silence) = behind_a_half_open_way(&test).await;
+    let error: StoreError = store
+        .transaction("probe", async |tx| {
+            add_to(&tx, "a@example.com").await?;
+            silence.send_replace(true);
+            add_to(&tx, "a@example.com").await
+        })
+        .await
+        .unwrap_err();
+    assert!(error.is_unavailable(), "{error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_whose_answer_does_not_come_is_unknown() {
+    let test = TestStore::postgres().await;
+    test.create_user("a@example.com", Role::Standard, now())
+        .await
+        .unwrap();
+    let (store, silence) = behind_a_half_open_way(&test).await;
+    let error: StoreError = store
+        .transaction("probe", async |tx| {
+            add_to(&tx, "a@example.com").await?;
+            silence.send_replace(true);
+            Ok(())
+        })
+        .await
+        .unwrap_err();
+    assert!(matches!(error, StoreError::CommitUnknown(_)), "{error:?}");
 }
 
 #[tokio::test]
