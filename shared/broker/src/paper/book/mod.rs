@@ -15,7 +15,7 @@ use sea_orm::{ConnectionTrait, QueryResult, Value};
 
 use super::error::BookError;
 use super::rows::{AccountRow, AssetRow, JournalRow, OrderRow, PositionRow};
-use super::sql::{ROWS_MAX, Sql};
+use super::sql::Sql;
 
 pub(super) use save::{open_accounts, save, save_assets};
 
@@ -26,6 +26,9 @@ const ORDER_COLUMNS: &str = "o.id, o.connection_id, o.asset_id, o.replaces, o.si
                              o.time_in_force, o.quantity, o.notional, o.extended_hours, o.entered_at, o.expires_at, \
                              o.due_at, o.is_working, o.filled_quantity, o.filled_cost, o.fills, o.held, o.ended, \
                              o.reason, o.closed_at";
+
+/// The most ids in one list.
+const IDS_MAX: usize = 500;
 
 async fn all(connection: &impl ConnectionTrait, sql: Sql) -> Result<Vec<QueryResult>, BookError> {
     let statement = sql.on(connection.get_database_backend());
@@ -68,7 +71,7 @@ pub(super) async fn lock_accounts(
     connection_ids: &[ConnectionId],
 ) -> Result<Vec<AccountRow>, BookError> {
     let mut accounts = Vec::with_capacity(connection_ids.len());
-    for chunk in connection_ids.chunks(ROWS_MAX) {
+    for chunk in connection_ids.chunks(IDS_MAX) {
         let sql = Sql::new(
             "SELECT connection_id, cash, held, last_seq FROM paper_accounts WHERE connection_id IN ",
         )
@@ -89,7 +92,7 @@ pub(super) async fn positions(
     asset_ids: &[AssetId],
 ) -> Result<Vec<((ConnectionId, AssetId), PositionRow)>, BookError> {
     let mut positions = Vec::new();
-    for chunk in connection_ids.chunks(ROWS_MAX) {
+    for chunk in connection_ids.chunks(IDS_MAX) {
         let sql = Sql::new(
             "SELECT connection_id, asset_id, quantity, held FROM paper_positions WHERE connection_id IN ",
         )

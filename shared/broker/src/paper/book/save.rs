@@ -12,27 +12,12 @@ use sea_orm::{ConnectionTrait, Value};
 use super::super::desk::Desk;
 use super::super::error::BookError;
 use super::super::rows::{AccountRow, AssetRow, JournalRow, OrderRow, PositionRow};
-use super::super::sql::{ROWS_MAX, Sql};
+use super::super::sql::{Insert, statements};
 use super::{ASSET_COLUMNS, ORDER_COLUMNS};
 
-async fn execute(connection: &impl ConnectionTrait, sql: Sql) -> Result<(), BookError> {
-    connection
-        .execute_raw(sql.on(connection.get_database_backend()))
-        .await?;
-    Ok(())
-}
-
-/// Executes `head`, the rows and `tail`, in as few statements as their size allows.
-async fn write(
-    connection: &impl ConnectionTrait,
-    head: &str,
-    rows: Vec<Vec<Value>>,
-    tail: &str,
-) -> Result<(), BookError> {
-    let mut rows = rows.into_iter().peekable();
-    while rows.peek().is_some() {
-        let sql = Sql::new(head).rows(rows.by_ref().take(ROWS_MAX)).add(tail);
-        execute(connection, sql).await?;
+async fn write(connection: &impl ConnectionTrait, inserts: Vec<Insert>) -> Result<(), BookError> {
+    for statement in statements(inserts, connection.get_database_backend()) {
+        connection.execute_raw(statement).await?;
     }
     Ok(())
 }
@@ -52,13 +37,13 @@ pub(in super::super) async fn open_accounts(
             now.into(),
         ]
     });
-    write(
-        connection,
-        "INSERT INTO paper_accounts (connection_id, cash, held, last_seq, opened_at) VALUES ",
-        rows.collect(),
-        " ON CONFLICT (connection_id) DO NOTHING",
-    )
-    .await
+    let insert = Insert {
+        head: "INSERT INTO paper_accounts (connection_id, cash, held, last_seq, opened_at) VALUES "
+            .to_owned(),
+        rows: rows.collect(),
+        tail: " ON CONFLICT (connection_id) DO NOTHING",
+    };
+    write(connection, vec![insert]).await
 }
 
 /// Makes rows for instruments that have none yet; in the order of their ids.
@@ -67,13 +52,12 @@ pub(in super::super) async fn save_assets(
     asset_ids: &[AssetId],
 ) -> Result<(), BookError> {
     let rows = asset_ids.iter().map(|id| vec![id.0.into(), "closed".into()]);
-    write(
-        connection,
-        "INSERT INTO paper_assets (asset_id, matched_in) VALUES ",
-        rows.collect(),
-        " ON CONFLICT (asset_id) DO NOTHING",
-    )
-    .await
+    let insert = Insert {
+        head: "INSERT INTO paper_assets (asset_id, matched_in) VALUES ".to_owned(),
+        rows: rows.collect(),
+        tail: " ON CONFLICT (asset_id) DO NOTHING",
+    };
+    write(connection, vec![insert]).await
 }
 
 /// Writes everything that `desk` has changed.
@@ -82,69 +66,56 @@ pub(in super::super) async fn save(
     desk: &mut Desk<'_>,
 ) -> Result<(), BookError> {
     let changes = desk.take_changes();
-    write(
-        connection,
-        &format!("INSERT INTO paper_assets ({ASSET_COLUMNS}) VALUES "),
-        changes.assets.iter().filter_map(asset_values).collect(),
-        " ON CONFLICT (asset_id) DO UPDATE SET quoted_at = excluded.quoted_at, bid = excluded.bid, \
-         bid_size = excluded.bid_size, ask = excluded.ask, ask_size = excluded.ask_size, last = excluded.last, \
-         low = excluded.low, high = excluded.high, bid_left = excluded.bid_left, ask_left = excluded.ask_left, \
-         bid_key = excluded.bid_key, ask_key = excluded.ask_key, matched_in = excluded.matched_in",
-    )
-    .await?;
-    // The rows are there, and locked: only their amounts are written.
-    write(
-        connection,
-        "INSERT INTO paper_accounts (connection_id, cash, held, last_seq, opened_at) VALUES ",
-        changes
-            .accounts
-            .iter()
-            .map(|account| account_values(account, desk.now))
-            .collect(),
-        " ON CONFLICT (connection_id) DO UPDATE SET cash = excluded.cash, held = excluded.held, \
-         last_seq = excluded.last_seq",
-    )
-    .await?;
-    write(
-        connection,
-        "INSERT INTO paper_positions (connection_id, asset_id, quantity, held) VALUES ",
-        changes
-            .positions
-            .iter()
-            .map(|(key, position)| position_values(*key, position))
-            .collect(),
-        " ON CONFLICT (connection_id, asset_id) DO UPDATE SET quantity = excluded.quantity, held = excluded.held",
-    )
-    .await?;
-    let insert = format!(
+    let insert_order = format!(
         "INSERT INTO paper_orders ({}) VALUES ",
         ORDER_COLUMNS.replace("o.", "")
     );
-    // An id that another instrument's transaction takes at this moment is refused by the key.
-    write(
-        connection,
-        &insert,
-        changes.new_orders.iter().map(order_values).collect(),
-        "",
-    )
-    .await?;
-    write(
-        connection,
-        &insert,
-        changes.orders.iter().map(order_values).collect(),
-        " ON CONFLICT (id) DO UPDATE SET due_at = excluded.due_at, is_working = excluded.is_working, \
-         filled_quantity = excluded.filled_quantity, filled_cost = excluded.filled_cost, fills = excluded.fills, \
-         held = excluded.held, ended = excluded.ended, reason = excluded.reason, closed_at = excluded.closed_at",
-    )
-    .await?;
-    write(
-        connection,
-        "INSERT INTO paper_journal (connection_id, seq, order_id, at, kind, is_working, fill_id, quantity, price, fee, \
-         is_done, reason) VALUES ",
-        changes.journal.iter().map(journal_values).collect(),
-        "",
-    )
-    .await
+    let inserts = vec![
+        Insert {
+            head: format!("INSERT INTO paper_assets ({ASSET_COLUMNS}) VALUES "),
+            rows: changes.assets.iter().filter_map(asset_values).collect(),
+            tail: " ON CONFLICT (asset_id) DO UPDATE SET quoted_at = excluded.quoted_at, bid = excluded.bid, \
+                   bid_size = excluded.bid_size, ask = excluded.ask, ask_size = excluded.ask_size, \
+                   last = excluded.last, low = excluded.low, high = excluded.high, bid_left = excluded.bid_left, \
+                   ask_left = excluded.ask_left, bid_key = excluded.bid_key, ask_key = excluded.ask_key, \
+                   matched_in = excluded.matched_in",
+        },
+        // The accounts are there, and locked: only their amounts are written.
+        Insert {
+            head: "INSERT INTO paper_accounts (connection_id, cash, held, last_seq, opened_at) VALUES ".to_owned(),
+            rows: changes.accounts.iter().map(|account| account_values(account, desk.now)).collect(),
+            tail: " ON CONFLICT (connection_id) DO UPDATE SET cash = excluded.cash, held = excluded.held, \
+                   last_seq = excluded.last_seq",
+        },
+        Insert {
+            head: "INSERT INTO paper_positions (connection_id, asset_id, quantity, held) VALUES ".to_owned(),
+            rows: changes.positions.iter().map(|(key, position)| position_values(*key, position)).collect(),
+            tail: " ON CONFLICT (connection_id, asset_id) DO UPDATE SET quantity = excluded.quantity, \
+                   held = excluded.held",
+        },
+        // An id that another instrument's transaction takes at this moment is refused by the key.
+        Insert {
+            head: insert_order.clone(),
+            rows: changes.new_orders.iter().map(order_values).collect(),
+            tail: "",
+        },
+        Insert {
+            head: insert_order,
+            rows: changes.orders.iter().map(order_values).collect(),
+            tail: " ON CONFLICT (id) DO UPDATE SET due_at = excluded.due_at, is_working = excluded.is_working, \
+                   filled_quantity = excluded.filled_quantity, filled_cost = excluded.filled_cost, \
+                   fills = excluded.fills, held = excluded.held, ended = excluded.ended, reason = excluded.reason, \
+                   closed_at = excluded.closed_at",
+        },
+        Insert {
+            head: "INSERT INTO paper_journal (connection_id, seq, order_id, at, kind, is_working, fill_id, quantity, \
+                   price, fee, is_done, reason) VALUES "
+                .to_owned(),
+            rows: changes.journal.iter().map(journal_values).collect(),
+            tail: "",
+        },
+    ];
+    write(connection, inserts).await
 }
 
 fn account_values(account: &AccountRow, now: DateTime<Utc>) -> Vec<Value> {

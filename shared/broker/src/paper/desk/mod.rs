@@ -9,6 +9,8 @@
 
 mod enter;
 mod matching;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
