@@ -185,7 +185,7 @@ pub trait Broker: Send + Sync {
     async fn reports(
         &self,
         connection: &Connection,
-        cursor: i64,
+        cursor: &str,
         limit: u64,
     ) -> Result<ReportPage, BrokerError>;
 

@@ -100,16 +100,12 @@ async fn read_page(worker: &Worker, broker: &dyn Broker, connection: &Connection
         Ok(cursor) => cursor,
         Err(error) => return failed(worker, &error),
     };
-    let Some(after) = place(&cursor) else {
-        tracing::error!(connection.id = %connection.id, cursor, "the stored cursor is no place in the reports");
-        return Page::Failed;
-    };
     let outside = Connection {
         id: connection.id,
         starting_cash: connection.starting_cash,
     };
     let limit = limit(worker, broker);
-    let page = match tokio::time::timeout(limit, broker.reports(&outside, after, PAGE)).await {
+    let page = match tokio::time::timeout(limit, broker.reports(&outside, &cursor, PAGE)).await {
         Ok(Ok(page)) => page,
         Ok(Err(error)) => return silent(connection, broker, &error),
         Err(error) => return silent(connection, broker, &error),
@@ -147,15 +143,6 @@ async fn read_page(worker: &Worker, broker: &dyn Broker, connection: &Connection
         }
         Err(StoreError::Stale { .. }) => Page::Overtaken,
         Err(error) => failed(worker, &error),
-    }
-}
-
-/// The place that a cursor names; nothing is the beginning.
-fn place(cursor: &str) -> Option<i64> {
-    if cursor.is_empty() {
-        Some(0)
-    } else {
-        cursor.parse().ok()
     }
 }
 

@@ -231,6 +231,17 @@ fn settled(result: Result<Outcome, BookError>, action: &'static str, order_id: O
     })
 }
 
+/// The place in the journal that a cursor names; the empty one is the beginning.
+fn place(cursor: &str) -> Result<i64, BrokerError> {
+    if cursor.is_empty() {
+        return Ok(0);
+    }
+    cursor.parse().map_err(|_| BrokerError::Inconsistent {
+        broker: NAME,
+        what: format!("cursor {cursor:?} is no place in the journal"),
+    })
+}
+
 #[async_trait]
 impl Broker for Paper {
     fn name(&self) -> &'static str {
@@ -277,10 +288,10 @@ impl Broker for Paper {
     async fn reports(
         &self,
         connection: &Connection,
-        cursor: i64,
+        cursor: &str,
         limit: u64,
     ) -> Result<ReportPage, BrokerError> {
-        let after = cursor;
+        let after = place(cursor)?;
         let rows = book::journal(&self.pools.reader, connection.id, after, limit).await?;
         let cursor = rows.last().map_or(after, |row| row.seq);
         Ok(ReportPage {

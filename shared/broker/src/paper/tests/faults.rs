@@ -133,7 +133,7 @@ pub(super) async fn a_row_that_makes_no_sense_is_said_and_not_guessed(venue: &mu
         .unwrap();
     raw.close().await.unwrap();
     assert_eq!(
-        venue.paper.reports(&venue.connection, 0, 10).await,
+        venue.paper.reports(&venue.connection, "", 10).await,
         Err(BrokerError::Inconsistent {
             broker: "paper",
             what: "paper_journal: kind: dreamt".to_owned(),

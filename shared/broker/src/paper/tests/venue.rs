@@ -246,14 +246,14 @@ pub(super) fn reference(order: &OutgoingOrder) -> VenueOrderRef {
 /// The whole journal of an account, read in small pages.
 pub(super) async fn reports(paper: &Paper, connection: &Connection) -> Vec<Report> {
     let mut all = Vec::new();
-    let mut cursor = 0;
+    let mut cursor = String::new();
     loop {
-        let page = paper.reports(connection, cursor, 3).await.unwrap();
+        let page = paper.reports(connection, &cursor, 3).await.unwrap();
         if page.reports.is_empty() {
             return all;
         }
         all.extend(page.reports);
-        cursor = page.cursor.parse().unwrap();
+        cursor = page.cursor;
     }
 }
 
