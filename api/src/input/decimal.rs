@@ -186,7 +186,7 @@ impl ToJSON for Dec {
     }
 }
 
-/// A decimal in a request: a string or a number token; it documents both.
+/// A positive decimal in a request: a string or a number token; it documents both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LooseDec(pub Dec);
 
@@ -201,9 +201,15 @@ impl Type for LooseDec {
     }
 
     fn schema_ref() -> MetaSchemaRef {
-        let number = MetaSchemaRef::Inline(Box::new(MetaSchema::new("number")));
+        let mut number = MetaSchema::new("number");
+        number.minimum = Some(0.0);
+        number.exclusive_minimum = Some(true);
+        let mut text = MetaSchema::new_with_format("string", "decimal");
+        text.pattern = Some(r"^\d*\.?\d+$".to_owned());
         let mut schema = MetaSchema::ANY;
-        schema.any_of = vec![Dec::schema_ref(), number];
+        schema.any_of = [text, number]
+            .map(|one| MetaSchemaRef::Inline(Box::new(one)))
+            .into();
         MetaSchemaRef::Inline(Box::new(schema))
     }
 

@@ -98,11 +98,8 @@ macro_rules! parameter_type {
 }
 
 parameter_type!(Flag, "boolean", MetaSchema::new("boolean"));
-parameter_type!(
-    Instant,
-    "string(date-time)",
-    MetaSchema::new_with_format("string", "date-time")
-);
+// Without a format: a plain date is fine, too.
+parameter_type!(Instant, "string(instant)", MetaSchema::new("string"));
 parameter_type!(List, "string(csv)", MetaSchema::new("string"));
 
 impl ParseFromParameter for Flag {

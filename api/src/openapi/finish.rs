@@ -78,6 +78,9 @@ fn finish_operation(path: &str, operation: &mut Value) {
     if id == "place_order" {
         add_idempotency_key(operation);
     }
+    for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+        refine_parameter(&id, parameter);
+    }
     examples::add(&id, operation);
     add_errors(&id, operation);
 }
@@ -97,6 +100,25 @@ fn add_idempotency_key(operation: &mut Value) {
     operation["responses"]["200"]["headers"] = json!({
         "Idempotency-Replayed": {"description": "`true` where the answer was given before.", "schema": {"type": "string"}},
     });
+}
+
+/// What the handlers check of a parameter beyond its type.
+fn refine_parameter(operation: &str, parameter: &mut Value) {
+    match (operation, parameter["name"].as_str().unwrap_or_default()) {
+        ("list_orders" | "list_triggers", "limit") => bound(parameter, 500),
+        ("list_events", "limit") => bound(parameter, 1_000),
+        ("get_order_by_client_id", "client_order_id") => parameter["required"] = json!(true),
+        ("close_position", "qty" | "percentage") => parameter["schema"]["pattern"] = json!(POSITIVE),
+        _ => {}
+    }
+}
+
+/// A number above zero, as far as a pattern can say it.
+const POSITIVE: &str = r"^\d*[1-9]\d*(\.\d+)?$";
+
+fn bound(parameter: &mut Value, maximum: u32) {
+    parameter["schema"]["minimum"] = json!(1);
+    parameter["schema"]["maximum"] = json!(maximum);
 }
 
 /// One response for each status, with an example for each code.
