@@ -1,7 +1,7 @@
 //! One statement that changes many rows.
 
 use rust_decimal::Decimal;
-use sea_orm::{EntityTrait, IntoActiveModel, QueryOrder, Value};
+use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, IntoActiveModel, QueryOrder, Statement, Value};
 use store::entity::orders;
 use store::testing::{TestStore, now};
 use store::{Money, Rate, update_many};
@@ -146,4 +146,32 @@ store::testing::on_both! {
         assert_eq!(changed, 5_000);
         assert!(!all(test).await.iter().any(|row| row.is_working));
     }
+}
+
+/// Everything of an order that moves between its acceptance and its end stays within its page on PostgreSQL: no index
+/// has to be touched.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn updates_of_a_living_order_stay_within_its_page() {
+    let test = TestStore::postgres().await;
+    // Few enough that a page has room for a second version of each.
+    let rows: Vec<_> = (0..4).map(|_| order(Uuid::now_v7())).collect();
+    insert(&test, &rows).await;
+    let moved =
+        "UPDATE orders SET updated_at = updated_at + interval '1 second', submission = 'acknowledged',
+                 is_working = true, broker_order_id = 'b', filled_quantity = 1, filled_cost = 10,
+                 cancel_requested_at = updated_at, replaced_by = id, held_by_trigger = NULL, quantity = 2";
+    let counted = "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_xact_user_tables WHERE relname = 'orders'";
+    let (all, hot) = test
+        .transaction("move", async |tx| {
+            tx.execute_unprepared(moved).await?;
+            let statement = Statement::from_string(DbBackend::Postgres, counted);
+            let row = tx.query_one_raw(statement).await?.unwrap();
+            Ok((
+                row.try_get::<i64>("", "n_tup_upd")?,
+                row.try_get::<i64>("", "n_tup_hot_upd")?,
+            ))
+        })
+        .await
+        .unwrap();
+    assert_eq!((all, hot), (4, 4));
 }
