@@ -73,7 +73,7 @@ impl Store {
     pub async fn transaction<T, F, R>(&self, name: &'static str, body: F) -> Result<T, StoreError>
     where
         // Not `AsyncFn(&DatabaseTransaction)`: a future of such a body that borrows anything is not `Send` to the
-        // compiler, so no task could hold it (rust-lang/rust#110338). Async closures are of this form, too.
+        // compiler, so no task could hold it. Async closures are of this form, too.
         F: Fn(Tx) -> R,
         R: Future<Output = Result<T, StoreError>>,
     {
