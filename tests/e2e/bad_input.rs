@@ -57,129 +57,177 @@ const NUMBERS: [(&str, u16, &str); 22] = [
     ("Infinity", 400, "malformed_json"),
 ];
 
+/// Bodies that get the same status and code.
+type Group = (u16, &'static str, Vec<String>);
+
+/// A market order for one unit of `symbol`.
+fn one(symbol: &str) -> String {
+    quantity("\"1\"").replace("AAPL", symbol)
+}
+
+/// Bodies of the wrong form: no JSON, or not an order.
+fn of_the_wrong_form() -> Vec<Group> {
+    let nested = format!("{{\"a\":{}{}}}", "[".repeat(20_000), "]".repeat(20_000));
+    vec![
+        (
+            400,
+            "malformed_json",
+            vec![format!("{}x", one("AAPL")), String::new(), "{".to_owned()],
+        ),
+        (
+            413,
+            "body_too_large",
+            vec![format!("{}{}", one("AAPL"), " ".repeat(70_000))],
+        ),
+        (422, "nested_too_deeply", vec![nested]),
+        (
+            422,
+            "invalid_request",
+            vec!["{}".to_owned(), "null".to_owned(), "[]".to_owned(), one("")],
+        ),
+        (
+            422,
+            "invalid_request",
+            vec![
+                with("side", json!(["buy"])),
+                with("extended_hours", json!("maybe")),
+            ],
+        ),
+    ]
+}
+
+/// Orders with words that nobody knows, members that are missing, and members that contradict each other.
+fn of_the_wrong_words() -> Vec<Group> {
+    vec![
+        (
+            422,
+            "invalid_order_type",
+            vec![with("type", json!("MARKET ")), with("type", Value::Null)],
+        ),
+        (
+            422,
+            "unsupported_order_type",
+            vec![with("type", json!("stop")), with("type", json!("trailing_stop"))],
+        ),
+        (
+            422,
+            "invalid_side",
+            vec![with("side", json!("hold")), with("side", Value::Null)],
+        ),
+        (
+            422,
+            "invalid_time_in_force",
+            vec![with("time_in_force", json!("forever"))],
+        ),
+        (
+            422,
+            "invalid_position_intent",
+            vec![with("position_intent", json!("sell_to_open"))],
+        ),
+        (
+            422,
+            "unsupported_order_class",
+            vec![with("order_class", json!("bracket"))],
+        ),
+        (
+            422,
+            "unsupported_order_class",
+            vec![with("stop_loss", json!({"stop_price": "1"}))],
+        ),
+        (
+            422,
+            "price_not_used",
+            vec![with("limit_price", json!("10")), with("stop_price", json!("10"))],
+        ),
+        (
+            422,
+            "price_not_used",
+            vec![with("trail_price", json!("1")), with("trail_percent", json!("1"))],
+        ),
+        (422, "amount_ambiguous", vec![with("notional", json!("10"))]),
+        (422, "amount_required", vec![with("qty", Value::Null)]),
+        (422, "limit_price_required", vec![with("type", json!("limit"))]),
+        (
+            422,
+            "invalid_client_order_id",
+            vec![with("client_order_id", json!("x".repeat(129)))],
+        ),
+    ]
+}
+
+/// Orders that are well formed and break a rule.
+fn against_the_rules() -> Vec<Group> {
+    let limit = |side, quantity, price| limit_order(side, "AAPL", quantity, price).to_string();
+    let pair = |time_in_force: &str| one("BTC/USD").replace("\"day\"", &format!("\"{time_in_force}\""));
+    vec![
+        (
+            422,
+            "unknown_symbol",
+            vec![one("NOPE"), one("' OR 1=1 --"), one("AAPL\\u0000")],
+        ),
+        (
+            422,
+            "duplicate_client_order_id",
+            vec![with("client_order_id", json!("taken"))],
+        ),
+        (
+            422,
+            "price_increment",
+            vec![price("\"10.001\""), price("\"0.00001\"")],
+        ),
+        (422, "notional_increment", vec![notional("\"10.001\"")]),
+        (422, "fractional_not_day", vec![limit("buy", "0.5", "10")]),
+        (
+            422,
+            "notional_too_large",
+            vec![limit("buy", "8999999999", "8999999999")],
+        ),
+        (
+            422,
+            "below_minimum_size",
+            vec![market_order("buy", "BTC/USD", "0.000001").to_string()],
+        ),
+        (
+            422,
+            "invalid_crypto_time_in_force",
+            vec![pair("day"), pair("fok")],
+        ),
+        (
+            422,
+            "extended_hours_order",
+            vec![with("extended_hours", json!(true))],
+        ),
+        (403, "order_notional_limit", vec![limit("buy", "20000", "10")]),
+        (403, "insufficient_quantity", vec![limit("sell", "5", "500")]),
+        (
+            403,
+            "short_sale_not_allowed",
+            vec![market_order("sell", "MSFT", "5").to_string()],
+        ),
+    ]
+}
+
 /// Every body that `POST /v2/orders` must refuse, with the status and the code.
 fn orders() -> Vec<(Vec<u8>, u16, &'static str)> {
-    let mut cases = Vec::new();
-    for (token, status, code) in NUMBERS {
-        for body in [quantity(token), notional(token), price(token)] {
-            cases.push((body.into_bytes(), status, code));
-        }
-    }
-    for token in [
+    let in_all_places = |token: &str| vec![quantity(token), notional(token), price(token)];
+    let long = [
         FORTY_DIGITS.to_owned(),
         format!("\"{FORTY_DIGITS}\""),
         format!("\"0.{FORTY_DIGITS}\""),
-    ] {
-        for body in [quantity(&token), notional(&token), price(&token)] {
-            cases.push((body.into_bytes(), 422, "invalid_number"));
-        }
+    ];
+    let mut groups: Vec<Group> = Vec::new();
+    groups.extend(NUMBERS.map(|(token, status, code)| (status, code, in_all_places(token))));
+    groups.extend(long.map(|token| (422, "invalid_number", in_all_places(&token))));
+    groups.extend(of_the_wrong_form());
+    groups.extend(of_the_wrong_words());
+    groups.extend(against_the_rules());
+    let mut cases = vec![
+        (b"{\"symbol\":\"AAPL\xc3\x28\"}".to_vec(), 400, "malformed_json"),
+        (b"\xff\xfe{\x00}\x00".to_vec(), 400, "malformed_json"),
+    ];
+    for (status, code, bodies) in groups {
+        cases.extend(bodies.into_iter().map(|body| (body.into_bytes(), status, code)));
     }
-    for (body, status, code) in [
-        (quantity("\"1\"").replace("AAPL", "NOPE"), 422, "unknown_symbol"),
-        (
-            quantity("\"1\"").replace("AAPL", "' OR 1=1 --"),
-            422,
-            "unknown_symbol",
-        ),
-        (
-            quantity("\"1\"").replace("AAPL", "AAPL\\u0000"),
-            422,
-            "unknown_symbol",
-        ),
-        (quantity("\"1\"").replace("AAPL", ""), 422, "invalid_request"),
-        (
-            with("client_order_id", json!("taken")),
-            422,
-            "duplicate_client_order_id",
-        ),
-        (
-            with("client_order_id", json!("x".repeat(129))),
-            422,
-            "invalid_client_order_id",
-        ),
-        (with("type", json!("MARKET ")), 422, "invalid_order_type"),
-        (with("type", json!("stop")), 422, "unsupported_order_type"),
-        (with("side", json!("hold")), 422, "invalid_side"),
-        (with("side", json!(["buy"])), 422, "invalid_request"),
-        (
-            with("time_in_force", json!("forever")),
-            422,
-            "invalid_time_in_force",
-        ),
-        (
-            with("position_intent", json!("sell_to_open")),
-            422,
-            "invalid_position_intent",
-        ),
-        (
-            with("order_class", json!("bracket")),
-            422,
-            "unsupported_order_class",
-        ),
-        (
-            with("stop_loss", json!({"stop_price": "1"})),
-            422,
-            "unsupported_order_class",
-        ),
-        (with("limit_price", json!("10")), 422, "price_not_used"),
-        (with("stop_price", json!("10")), 422, "price_not_used"),
-        (with("trail_percent", json!("10")), 422, "price_not_used"),
-        (with("notional", json!("10")), 422, "amount_ambiguous"),
-        (with("qty", Value::Null), 422, "amount_required"),
-        (with("type", json!("limit")), 422, "limit_price_required"),
-        (price("\"10.001\""), 422, "price_increment"),
-        (price("\"0.00001\""), 422, "price_increment"),
-        (notional("\"10.001\""), 422, "notional_increment"),
-        (
-            limit_order("buy", "AAPL", "0.5", "10").to_string(),
-            422,
-            "fractional_not_day",
-        ),
-        (
-            limit_order("buy", "AAPL", "8999999999", "8999999999").to_string(),
-            422,
-            "notional_too_large",
-        ),
-        (
-            market_order("buy", "BTC/USD", "0.000001").to_string(),
-            422,
-            "below_minimum_size",
-        ),
-        (with("extended_hours", json!(true)), 422, "extended_hours_order"),
-        (with("extended_hours", json!("maybe")), 422, "invalid_request"),
-        (
-            limit_order("buy", "AAPL", "20000", "10").to_string(),
-            403,
-            "order_notional_limit",
-        ),
-        (
-            limit_order("sell", "AAPL", "5", "500").to_string(),
-            403,
-            "insufficient_quantity",
-        ),
-        (
-            market_order("sell", "MSFT", "5").to_string(),
-            403,
-            "short_sale_not_allowed",
-        ),
-        ("{}".to_owned(), 422, "invalid_request"),
-        ("null".to_owned(), 422, "invalid_request"),
-        (
-            format!("{{\"a\":{}{}}}", "[".repeat(20_000), "]".repeat(20_000)),
-            422,
-            "nested_too_deeply",
-        ),
-        (
-            format!("{}{}", quantity("\"1\""), " ".repeat(70_000)),
-            413,
-            "body_too_large",
-        ),
-        (format!("{}x", quantity("\"1\"")), 400, "malformed_json"),
-    ] {
-        cases.push((body.into_bytes(), status, code));
-    }
-    cases.push((b"{\"symbol\":\"AAPL\xc3\x28\"}".to_vec(), 400, "malformed_json"));
-    cases.push((b"\xff\xfe{\x00}\x00".to_vec(), 400, "malformed_json"));
     cases
 }
 

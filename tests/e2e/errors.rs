@@ -162,9 +162,7 @@ on_both! {
         assert_eq!(client.post_text("/v2/orders", padded(limit + 1)).await.problem(413), "body_too_large");
         let mut chunked = raw::head(&client, "POST", "/v2/orders");
         chunked.push_str("Transfer-Encoding: chunked\r\n\r\n");
-        for _ in 0..65 {
-            chunked.push_str(&format!("400\r\n{}\r\n", " ".repeat(1024)));
-        }
+        chunked.push_str(&format!("400\r\n{}\r\n", " ".repeat(1024)).repeat(65));
         chunked.push_str("0\r\n\r\n");
         let (status, body) = parts(&raw::exchange(&client, chunked.into_bytes()).await);
         assert_eq!((status, &body["error"]), (413, &json!("body_too_large")));

@@ -12,18 +12,20 @@ use crate::support::client::text;
 use crate::support::process::Process;
 use crate::support::{Client, environment, eventually};
 
-struct Newcomer {
+/// Someone with the program, in an empty directory of their own.
+pub(crate) struct Newcomer {
     directory: tempfile::TempDir,
 }
 
 impl Newcomer {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             directory: tempfile::tempdir().unwrap(),
         }
     }
 
-    async fn start(&self, log: &str) -> Process {
+    /// Starts the program there, and waits for its welcome.
+    pub(crate) async fn start(&self, log: &str) -> Process {
         let variables = BTreeMap::from([("PORT".to_owned(), "0".to_owned())]);
         let log = self.directory.path().join(log);
         let program = environment::program("arbion");
@@ -32,11 +34,17 @@ impl Newcomer {
         process
     }
 
+    /// The directory.
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
     fn key_file(&self) -> std::path::PathBuf {
         self.directory.path().join("arbion-data/api-key.headers")
     }
 
-    fn client(&self, process: &Process) -> Client {
+    /// A client with the key of the data directory.
+    pub(crate) fn client(&self, process: &Process) -> Client {
         let key = std::fs::read_to_string(self.key_file()).unwrap();
         Client::new(&address(process), &key)
     }
@@ -123,7 +131,7 @@ async fn the_welcome_says_where_everything_is_and_no_secret() {
             .iter()
             .any(|name| file.file_name().to_string_lossy().contains(name));
         assert!(
-            !is_secret || mode & 0o077 == 0,
+            !is_secret || mode & 0o777 == 0o600,
             "{} has the mode {mode:o}",
             file.path().display()
         );

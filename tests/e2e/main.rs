@@ -11,6 +11,7 @@
     reason = "test support: what a test cannot go on without fails it"
 )]
 
+mod alpaca_sdk;
 mod bad_input;
 mod crash_safety;
 mod degradation;
@@ -19,6 +20,12 @@ mod first_trade;
 mod idempotency;
 mod leaders;
 mod lifecycle;
+mod openapi;
+mod operations;
+mod oracle;
+mod readme;
 mod risk_races;
 mod stops;
 mod support;
+mod tidy;
+mod wakeups;
