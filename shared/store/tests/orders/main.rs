@@ -1,5 +1,5 @@
 //! Orders against real databases: accepted, sent, filled, canceled, replaced, protected.
-#![expect(clippy::unwrap_used, reason = "tests and their support")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests and their support")]
 
 extern crate arbion_store as store;
 
