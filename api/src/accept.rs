@@ -6,6 +6,7 @@
 //! 3. A quote is asked for only where the risk rules need a price; without one they fail closed.
 
 use std::collections::HashMap;
+use std::error::Error;
 
 use domain::asset::Asset;
 use domain::id::{AssetId, ClientOrderId, OrderId};
@@ -138,14 +139,72 @@ pub(crate) async fn accept(
     Ok(answers)
 }
 
-/// The answer for an order whose COMMIT was not answered, given what a second look `found`.
-fn after_lost_commit(
+/// The answer for the order `id` whose COMMIT was not answered, given what a second look `found`.
+pub(crate) fn after_lost_commit(
     id: OrderId,
     found: Result<Option<Order>, StoreError>,
-    lost: &(impl std::error::Error + Clone + Send + Sync + 'static),
+    lost: &(impl Error + Clone + Send + Sync + 'static),
 ) -> Result<Accepted, Problem> {
     if let Ok(Some(order)) = found {
         return Ok(Accepted { order, replay: None });
     }
+    // Not even an absent order is proof: the COMMIT may still be on its way.
     Err(Problem::hidden(Code::ServiceUnavailable, lost.clone()).with("order_id", id.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use rust_decimal::Decimal;
+
+    use super::*;
+    use crate::routes::orders::tests::an_order;
+
+    #[test]
+    fn an_order_whose_commit_was_lost_is_accepted_if_it_is_there_and_named_if_that_is_not_known() {
+        let order = an_order();
+        let lost = StoreError::Stale { what: "the answer" };
+        let there = after_lost_commit(order.id, Ok(Some(order.clone())), &lost);
+        assert_eq!(there.unwrap().order, order);
+        for found in [Ok(None), Err(lost.clone())] {
+            let problem = after_lost_commit(order.id, found, &lost).unwrap_err();
+            assert_eq!(problem.code(), Code::ServiceUnavailable);
+            assert_eq!(problem.body("/", "r")["order_id"], order.id.to_string());
+        }
+    }
+
+    #[test]
+    fn a_price_is_needed_only_where_the_rules_assume_one() {
+        let terms = |side, amount, kind| OrderTerms {
+            side,
+            amount,
+            kind,
+            ..an_order().terms
+        };
+        let units = Amount::Quantity(Decimal::ONE.try_into().unwrap());
+        let money = Amount::Notional(Decimal::ONE.try_into().unwrap());
+        let limit = an_order().terms.kind;
+        for (side, amount, kind, expected) in [
+            (Side::Buy, units, OrderKind::Market, true),
+            (Side::Buy, money, OrderKind::Market, true),
+            (Side::Sell, money, OrderKind::Market, true),
+            (Side::Sell, units, OrderKind::Market, false),
+            (Side::Buy, units, limit, false),
+            (Side::Sell, units, limit, false),
+        ] {
+            assert_eq!(
+                needs_quote(&terms(side, amount, kind)),
+                expected,
+                "{side} {amount:?} {kind:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_answer_and_its_saved_copy_are_made_by_the_same_code() {
+        let order = an_order();
+        let saved = answer_of(&order);
+        assert_eq!((saved.status, saved.order_id), (200, Some(order.id)));
+        let shown: serde_json::Value = serde_json::from_str(&saved.body).unwrap();
+        assert_eq!(shown, OrderView::of(&order, &Beside::default()).json());
+    }
 }

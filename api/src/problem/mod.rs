@@ -204,7 +204,8 @@ impl Problem {
         let headers = response.headers_mut();
         match self.code.status() {
             StatusCode::UNAUTHORIZED => {
-                let scheme = HeaderValue::from_static("Basic realm=\"arbion\", charset=\"UTF-8\"");
+                // Not Basic, which is accepted, too: browsers would ask for a password in a window of their own.
+                let scheme = HeaderValue::from_static("ApiKey realm=\"arbion\"");
                 headers.insert(header::WWW_AUTHENTICATE, scheme);
             }
             StatusCode::SERVICE_UNAVAILABLE => {

@@ -50,7 +50,7 @@ fn a_401_names_a_scheme_and_a_503_says_when_to_come_back() {
         unauthorized
             .header("www-authenticate")
             .unwrap()
-            .starts_with("Basic")
+            .starts_with("ApiKey")
     );
     let unavailable = Problem::new(Code::ServiceUnavailable, "x").response("/", "r");
     assert_eq!(unavailable.header("retry-after"), Some("1"));

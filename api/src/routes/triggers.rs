@@ -11,6 +11,7 @@ use poem::web::Data;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object, OpenApi};
+use store::StoreError;
 use store::triggers::{NewTrigger, TriggerCancel};
 use uuid::Uuid;
 
@@ -154,8 +155,18 @@ impl Triggers {
         let new = read(body.fields()?, &principal, &app.assets)?;
         let quotes = app.quotes(std::slice::from_ref(&new.asset), Purpose::Risk).await;
         let quote = quotes.get(&new.asset.id);
-        let trigger = app.store.create_trigger(new.clone(), quote, app.now()).await;
-        let trigger = trigger.map_err(Problem::from)?.map_err(Problem::from)?;
+        let (account, id) = (new.account_id, new.id);
+        let trigger = match app.store.create_trigger(new.clone(), quote, app.now()).await {
+            Ok(answer) => answer.map_err(Problem::from)?,
+            Err(StoreError::CommitUnknown(lost)) => {
+                // It may be armed: who is told its id can look for it, and does not arm another one.
+                let unknown =
+                    || Problem::hidden(Code::ServiceUnavailable, lost).with("trigger_id", id.to_string());
+                let found = app.store.trigger(account, id).await;
+                found.ok().flatten().ok_or_else(unknown)?
+            }
+            Err(error) => return Err(Problem::from(error).into()),
+        };
         Ok(Created::Trigger(Json(TriggerView::of(&trigger))))
     }
 

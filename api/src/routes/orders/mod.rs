@@ -1,10 +1,11 @@
 //! `/v2/orders`: placing, listing, reading, replacing and cancelling orders.
 
 mod answer;
+mod cancel;
 mod replace;
 mod request;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod view;
 mod words;
 
@@ -18,10 +19,13 @@ use poem::{FromRequest, Request, RequestBody};
 use poem_openapi::OpenApi;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
-use store::orders::{CancelAnswer, OrderFilter, StatusFilter};
+use store::StoreError;
+use store::orders::{OrderFilter, StatusFilter};
 use uuid::Uuid;
 
 pub(crate) use answer::{Canceled, CanceledAll, CanceledOrder, OrderAnswer};
+pub(crate) use cancel::cancel_all;
+use cancel::canceled;
 pub use replace::ReplaceOrderBody;
 pub use request::{PlaceOrderBody, WantedOrder, find_asset, read};
 pub use view::{Beside, OrderView};
@@ -34,7 +38,6 @@ use crate::input::JsonBody;
 use crate::input::query::{Flag, Instant, List, Param, Word};
 use crate::middleware::RequestContext;
 use crate::problem::{Code, FieldError, Problem, endpoint_not_found, order_not_found};
-use crate::wire::AnyJson;
 use crate::{accept, idempotency};
 
 /// How many orders a list has unless more are asked for.
@@ -255,12 +258,19 @@ impl Orders {
         let quotes = accept::quotes_for(app, [(asset, &old.terms)]).await;
         let deciding = accept::decide_by(app, &quotes);
         let cause = principal.cause(&context);
-        let accepted = app
+        let new_id = replacement.new_id;
+        let answer = app
             .store
             .request_replace(principal.account, old.id, replacement, asset, cause, &deciding)
-            .await
-            .map_err(Problem::from)?
-            .map_err(Problem::from)?;
+            .await;
+        let accepted = match answer {
+            Ok(answer) => answer.map_err(Problem::from)?,
+            Err(StoreError::CommitUnknown(lost)) => {
+                let found = app.store.order(principal.account, new_id).await;
+                accept::after_lost_commit(new_id, found, &lost)?
+            }
+            Err(error) => return Err(Problem::from(error).into()),
+        };
         // The work hangs on the old order: the venue is told about that one.
         app.signal([old.id]).await;
         Ok(OrderAnswer::fresh(&accepted.order))
@@ -291,56 +301,6 @@ impl Orders {
         app.signal(to_ask).await;
         Ok(Canceled::Asked)
     }
-}
-
-/// The order whose venue has to be asked; `None` where the order has ended at once.
-fn canceled(answer: CancelAnswer) -> Result<Option<OrderId>, Problem> {
-    match answer {
-        CancelAnswer::Canceled(_) => Ok(None),
-        CancelAnswer::Requested(order) => Ok(Some(order.id)),
-        CancelAnswer::NotFound => Err(order_not_found()),
-        CancelAnswer::NotCancelable(order) => {
-            let status = order.facts.status().as_str();
-            let detail = format!("order is already in \"{status}\" state");
-            Err(Problem::new(Code::OrderNotCancelable, detail).with("order_status", status))
-        }
-        CancelAnswer::ReplacePending(_) => {
-            let detail = "order is already in \"pending_replace\" state";
-            Err(Problem::new(Code::ReplacePending, detail).with("order_status", "pending_replace"))
-        }
-    }
-}
-
-/// Asks for the end of every open order.
-pub(crate) async fn cancel_all(
-    app: &App,
-    principal: &Principal,
-    context: &RequestContext,
-) -> Result<Vec<CanceledOrder>, Problem> {
-    let cause = principal.cause(context);
-    let answers = app
-        .store
-        .request_cancel_all(principal.account, cause, app.now())
-        .await?;
-    let (mut entries, mut asked) = (Vec::with_capacity(answers.len()), Vec::new());
-    for (id, answer) in answers {
-        let problem = match canceled(answer) {
-            Ok(to_ask) => {
-                asked.extend(to_ask);
-                None
-            }
-            Err(problem) => Some(problem),
-        };
-        entries.push(CanceledOrder {
-            id: id.to_string(),
-            status: problem
-                .as_ref()
-                .map_or(200, |problem| problem.code().status().as_u16()),
-            body: problem.map(|problem| AnyJson(problem.body(context.path(), context.id()))),
-        });
-    }
-    app.signal(asked).await;
-    Ok(entries)
 }
 
 fn bad_limit() -> Problem {

@@ -8,7 +8,7 @@ use domain::money::Quantity;
 use domain::order::{Amount, Order, OrderKind, OrderTerms, Side, TimeInForce};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
-use store::orders::ExitCause;
+use store::orders::{CancelAnswer, ExitCause};
 use uuid::Uuid;
 
 use super::*;
@@ -374,7 +374,7 @@ fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
 }
 
-fn an_order() -> Order {
+pub(crate) fn an_order() -> Order {
     let submitted_at = at("2026-11-24T15:00:00Z");
     let asset = market::catalog::asset("AAPL").unwrap();
     Order {
