@@ -78,7 +78,8 @@ fn finish_operation(path: &str, operation: &mut Value) {
     if id == "place_order" {
         add_idempotency_key(operation);
     }
-    for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+    let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
+    for parameter in parameters.into_iter().flatten() {
         refine_parameter(&id, parameter);
     }
     examples::add(&id, operation);

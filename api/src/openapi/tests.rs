@@ -40,6 +40,8 @@ fn every_operation_is_documented_with_its_errors() {
                 parameter["name"]
             );
         }
+        let is_null = |value: &Value| value.as_object().unwrap().values().any(Value::is_null);
+        assert!(!is_null(&operation), "{name} has an empty member");
         if path.starts_with("/v2") {
             assert_eq!(
                 operation["security"].as_array().unwrap().len(),
