@@ -40,10 +40,6 @@ pub(crate) enum ServeError {
 /// Serves until SIGTERM or Ctrl-C, and then until what had begun is done. `print` tells the newcomer where everything is.
 pub(crate) async fn serve(config: &Config, print: impl Fn(&str)) -> Result<(), Box<dyn Error>> {
     telemetry::init(config, SERVICE, LogWriter::Stderr);
-    let secrets = LocalSecrets::of(config)?;
-    if secrets.created {
-        tracing::info!(data_dir = %config.data_dir.display(), "created the secrets of this installation");
-    }
     let shutdown = Shutdown::new();
     shutdown.listen_for_signals()?;
     // Before anything is written: a second server on the same port must not touch the data of the first.
@@ -51,19 +47,23 @@ pub(crate) async fn serve(config: &Config, print: impl Fn(&str)) -> Result<(), B
     let listening = Listening::bind(address)
         .await
         .map_err(|source| ServeError::Bind { address, source })?;
+    let secrets = LocalSecrets::of(config)?;
+    if secrets.created {
+        tracing::info!(data_dir = %config.data_dir.display(), "created the secrets of this installation");
+    }
     let parts = parts(config).await?;
     let key = key::ensure(config, &parts.store, parts.clock.now()).await?;
     let address = listening.address();
     start_worker_and_scheduler(config, parts.clone(), &shutdown).await?;
     let server = start_api(config, parts, listening, &shutdown).await?;
     print(&welcome(config, address, &key));
-    let served = tokio::select! {
-        served = server => served?,
+    let result = tokio::select! {
+        ended = server => ended?,
         () = shutdown.requested() => Ok(()),
     };
     let is_drained = shutdown.drain(config.shutdown_grace()).await;
     tracing::info!(is_drained, "stopped");
-    served?;
+    result?;
     if is_drained {
         Ok(())
     } else {
@@ -100,8 +100,12 @@ async fn start_worker_and_scheduler(
     let worker = setup::app(config, parts).await?;
     let until = shutdown.clone();
     shutdown.spawn("worker", async move { worker::run(worker, until).await });
-    let until = shutdown.clone();
-    shutdown.spawn("scheduler", async move { scheduler::run(scheduler, until).await });
+    let (until, end) = (shutdown.clone(), shutdown.request_on_drop());
+    shutdown.spawn("scheduler", async move {
+        // A server whose clock stands still must not seem to work.
+        let _end = end;
+        scheduler::run(scheduler, until).await;
+    });
     Ok(())
 }
 

@@ -47,11 +47,12 @@ async fn run() -> Result<bool, Box<dyn Error>> {
         hours: setup::hours(&config),
         options: SchedulerOptions::of(&config),
     };
-    let until = shutdown.clone();
-    shutdown.spawn(
-        "scheduler",
-        async move { arbion_scheduler::run(app, until).await },
-    );
+    let (until, end) = (shutdown.clone(), shutdown.request_on_drop());
+    shutdown.spawn("scheduler", async move {
+        // Whatever ends it, ends the process.
+        let _end = end;
+        arbion_scheduler::run(app, until).await;
+    });
     shutdown.requested().await;
     let is_drained = shutdown.drain(config.shutdown_grace()).await;
     tracing::info!(is_drained, "stopped");

@@ -30,8 +30,11 @@ const FIRST_CHUNK: usize = 1;
 /// Triggers of one transaction, at most; chunks grow fourfold up to it.
 const CHUNK_MAX: usize = 64;
 
-/// The pause before a jump is looked at again: long enough for a new quote.
+/// The pause before a jump is looked at again.
 const CONFIRM_AFTER: Duration = Duration::from_millis(1_100);
+
+/// How often a jump is looked at again: until a quote that is new enough for triggers has surely replaced the first one.
+const CONFIRM_TRIES: usize = 6;
 
 /// What a round over some instruments came to.
 #[derive(Debug, Default)]
@@ -66,19 +69,22 @@ pub(crate) async fn round(worker: &Worker, assets: &[Asset]) -> Result<Round, Ro
     })
 }
 
-/// As [`round`], and looks at prices that jumped a second time before it gives up on them.
+/// As [`round`], and looks at prices that jumped again until a second quote has confirmed them or not.
 pub(crate) async fn patient_round(worker: &Worker, assets: &[Asset]) -> Result<Round, RoundError> {
-    let mut round = round(worker, assets).await?;
-    if let Some(jumped) = round.skipped.remove(&Skip::Jump) {
+    let mut whole = round(worker, assets).await?;
+    for _ in 0..CONFIRM_TRIES {
+        let Some(jumped) = whole.skipped.remove(&Skip::Jump) else {
+            break;
+        };
         tokio::time::sleep(CONFIRM_AFTER).await;
-        let second = self::round(worker, &worker.app.assets.of(&jumped)).await?;
-        round.fired += second.fired;
-        round.believed.extend(second.believed);
-        for (skip, assets) in second.skipped {
-            round.skipped.entry(skip).or_default().extend(assets);
+        let again = round(worker, &worker.app.assets.of(&jumped)).await?;
+        whole.fired += again.fired;
+        whole.believed.extend(again.believed);
+        for (skip, assets) in again.skipped {
+            whole.skipped.entry(skip).or_default().extend(assets);
         }
     }
-    Ok(round)
+    Ok(whole)
 }
 
 async fn look(worker: &Worker, assets: &[Asset]) -> Result<Judged, RoundError> {
@@ -140,7 +146,7 @@ async fn fire_in_chunks(worker: &Worker, mut firings: Vec<Firing>) -> Result<usi
     let (app, mut count, mut size) = (&worker.app, 0, FIRST_CHUNK);
     while !firings.is_empty() {
         let rest = firings.split_off(size.min(firings.len()));
-        let fired = app.store.fire(&firings, app.clock.now(), app.hours).await?;
+        let fired = app.store.fire(&firings, app.clock.now()).await?;
         count += fired.len();
         signal(worker, &fired).await;
         if !rest.is_empty() {

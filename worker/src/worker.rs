@@ -8,6 +8,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use domain::id::OrderId;
 use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use platform::Shutdown;
 use queue::{ConsumerOptions, Job, Outcome};
 use store::StoreError;
@@ -53,21 +54,33 @@ impl Worker {
     /// Works until the end is requested, and then until everything that had begun is done.
     pub async fn run(self: Arc<Self>, shutdown: &Shutdown) {
         tracing::info!(worker.name = self.app.options.name, "the worker is ready");
+        // Without one of these a worker only seems to work: whatever ends one, ends the process.
+        let spawn = |name: &'static str, task: BoxFuture<'static, ()>| {
+            let end = shutdown.request_on_drop();
+            shutdown.spawn(name, async move {
+                let _end = end;
+                task.await;
+            })
+        };
+        let both = || (Arc::clone(&self), shutdown.clone());
         let mut tasks = Vec::new();
-        let (worker, token) = (Arc::clone(&self), shutdown.token());
-        tasks.push(shutdown.spawn("worker-signals", async move { worker.consume(token).await }));
-        let (worker, until) = (Arc::clone(&self), shutdown.clone());
-        tasks.push(shutdown.spawn("worker-poll", async move { poll::orders(worker, &until).await }));
-        let (worker, until) = (Arc::clone(&self), shutdown.clone());
-        tasks.push(shutdown.spawn(
+        let (worker, until) = both();
+        tasks.push(spawn("worker-signals", worker.consume(until.token()).boxed()));
+        let (worker, until) = both();
+        tasks.push(spawn(
+            "worker-poll",
+            async move { poll::orders(worker, &until).await }.boxed(),
+        ));
+        let (worker, until) = both();
+        tasks.push(spawn(
             "worker-sweeps",
-            async move { poll::sweeps(&worker, &until).await },
+            async move { poll::sweeps(&worker, &until).await }.boxed(),
         ));
         for duty in Duty::ALL {
-            let (worker, until) = (Arc::clone(&self), shutdown.clone());
-            tasks.push(shutdown.spawn(
+            let (worker, until) = both();
+            tasks.push(spawn(
                 duty.name(),
-                async move { Box::pin(duty.run(&worker, &until)).await },
+                async move { duty.run(&worker, &until).await }.boxed(),
             ));
         }
         for task in tasks {
@@ -88,7 +101,8 @@ impl Worker {
 
     /// Does what a signal asks for.
     pub async fn handle(&self, job: Job) -> Outcome {
-        jobs::handle(self, job).await
+        // Boxed, as what a job awaits is large and deep.
+        Box::pin(jobs::handle(self, job)).await
     }
 
     /// What was counted since the worker was made.

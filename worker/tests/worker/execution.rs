@@ -1,0 +1,115 @@
+//! Orders on their way to the broker, with everything that may go wrong there.
+
+use domain::lifecycle::OrderStatus;
+use domain::order::Side;
+use queue::Outcome;
+use store::CancelAnswer;
+use store::testing::TestStore;
+
+use crate::broker_script::{ScriptedBroker, Step};
+use crate::given::{Given, cause};
+
+fn calls(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+    expected
+        .iter()
+        .map(|(kind, outcome)| ((*kind).to_owned(), (*outcome).to_owned()))
+        .collect()
+}
+
+store::testing::on_both! {
+    async fn an_order_is_sent_once_and_its_fill_is_recorded(test: TestStore) {
+        let given = Given::new(test, ScriptedBroker::new([])).await;
+        let order = given.accept(Side::Buy, "2").await;
+        given.broker.fill(order.id, "2", "99");
+        assert_eq!(given.execute(order.id).await, Outcome::Done);
+        assert_eq!(given.execute(order.id).await, Outcome::Done, "a signal delivered twice");
+        assert_eq!(given.status(order.id).await, OrderStatus::Filled);
+        assert_eq!(given.broker.journal(), [order.id]);
+        assert_eq!(given.work().await, Vec::<String>::new());
+        assert_eq!(given.worker.metrics().accept_to_call.count, 1);
+    }
+
+    async fn an_order_whose_answer_was_lost_is_found_and_never_sent_again(test: TestStore) {
+        let given = Given::new(test, ScriptedBroker::new([Step::TakeAndHang])).await;
+        let order = given.accept(Side::Buy, "1").await;
+        assert!(matches!(given.execute(order.id).await, Outcome::RetryAt(_)));
+        assert_eq!(given.status(order.id).await, OrderStatus::PendingNew);
+        assert_eq!(given.work().await, ["reconcile"]);
+        given.pass_pause(order.id).await;
+        assert_eq!(given.execute(order.id).await, Outcome::Done);
+        assert_eq!(given.status(order.id).await, OrderStatus::New);
+        assert_eq!(given.broker.journal(), [order.id]);
+        assert_eq!(given.attempts().await, calls(&[("submit", "unknown"), ("reconcile", "acknowledged")]));
+    }
+
+    async fn an_order_that_never_arrived_is_sent_again_only_when_it_was_missed_twice(test: TestStore) {
+        let given = Given::new(test, ScriptedBroker::new([Step::Hang])).await;
+        let order = given.accept(Side::Buy, "1").await;
+        given.execute(order.id).await;
+        given.pass_pause(order.id).await;
+        assert!(matches!(given.execute(order.id).await, Outcome::RetryAt(_)), "missed once");
+        assert_eq!(given.work().await, ["reconcile"]);
+        given.pass_pause(order.id).await;
+        given.execute(order.id).await;
+        assert_eq!(given.work().await, ["submit"], "missed twice");
+        assert_eq!(given.execute(order.id).await, Outcome::Done);
+        assert_eq!(given.status(order.id).await, OrderStatus::New);
+        assert_eq!(given.broker.journal(), [order.id]);
+    }
+
+    async fn an_order_that_certainly_did_not_leave_is_sent_again_after_a_pause(test: TestStore) {
+        let given = Given::new(test, ScriptedBroker::new([Step::NotSent, Step::NotSent])).await;
+        let order = given.accept(Side::Buy, "1").await;
+        for _ in 0..2 {
+            assert!(matches!(given.execute(order.id).await, Outcome::RetryAt(_)));
+            assert_eq!(given.execute(order.id).await, Outcome::Done, "nothing is due yet");
+            assert_eq!(given.status(order.id).await, OrderStatus::Accepted);
+            given.pass_pause(order.id).await;
+        }
+        assert_eq!(given.execute(order.id).await, Outcome::Done);
+        assert_eq!(given.status(order.id).await, OrderStatus::New);
+        assert_eq!(given.broker.journal(), [order.id]);
+    }
+
+    async fn the_brokers_no_is_final(test: TestStore) {
+        let given = Given::new(test, ScriptedBroker::new([Step::Refuse])).await;
+        let order = given.accept(Side::Buy, "1").await;
+        assert_eq!(given.execute(order.id).await, Outcome::Dead("refused_by_broker"));
+        assert_eq!(given.status(order.id).await, OrderStatus::Rejected);
+        assert_eq!(given.work().await, Vec::<String>::new());
+    }
+
+    async fn a_panic_of_an_adapter_is_an_unknown_outcome(test: TestStore) {
+        let given = Given::new(test, ScriptedBroker::new([Step::Panic])).await;
+        let order = given.accept(Side::Buy, "1").await;
+        assert!(matches!(given.execute(order.id).await, Outcome::RetryAt(_)));
+        assert_eq!(given.work().await, ["reconcile"]);
+        assert_eq!(given.attempts().await, calls(&[("submit", "unknown")]));
+    }
+
+    async fn what_a_dead_worker_had_begun_is_looked_up_before_anything_is_sent(test: TestStore) {
+        let given = Given::new(test, ScriptedBroker::new([])).await;
+        let order = given.accept(Side::Buy, "1").await;
+        let lease = std::time::Duration::from_secs(30);
+        let claims = test.claim_order("dead", order.id, lease).await.unwrap();
+        test.begin_attempt(&claims[0], "of the dead worker", given.clock_now()).await.unwrap();
+        assert_eq!(given.execute(order.id).await, Outcome::Done, "the claim is another's");
+        assert_eq!(given.broker.journal(), []);
+        given.end_lease(order.id).await;
+        assert_eq!(given.execute(order.id).await, Outcome::Done);
+        assert_eq!(given.work().await, ["reconcile"]);
+        assert_eq!(given.broker.journal(), [], "nothing was sent");
+    }
+
+    async fn a_cancel_reaches_the_broker_and_its_report_ends_the_order(test: TestStore) {
+        let given = Given::new(test, ScriptedBroker::new([])).await;
+        let order = given.accept(Side::Buy, "1").await;
+        given.execute(order.id).await;
+        let asked = test.request_cancel(given.trader.account, order.id, cause(), given.clock_now()).await.unwrap();
+        assert!(matches!(asked, CancelAnswer::Requested(_)));
+        assert_eq!(given.execute(order.id).await, Outcome::Done);
+        assert_eq!(given.status(order.id).await, OrderStatus::Canceled);
+        assert_eq!(given.broker.cancels(), [order.id]);
+        assert_eq!(given.work().await, Vec::<String>::new());
+    }
+}
