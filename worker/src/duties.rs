@@ -67,7 +67,7 @@ impl Duty {
                 hold.acquire(self, worker).await;
             }
             let pause = if hold.is_valid() {
-                worker.guarded(self.name(), self.pass(worker)).await;
+                worker.guarded(self.name(), Box::pin(self.pass(worker))).await;
                 self.every()
             } else {
                 RENEW_EVERY
