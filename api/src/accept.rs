@@ -10,8 +10,9 @@ use std::error::Error;
 
 use domain::asset::Asset;
 use domain::id::{AssetId, ClientOrderId, OrderId};
-use domain::order::{Amount, NewOrder, Order, OrderKind, OrderTerms, Side};
+use domain::order::{NewOrder, Order, OrderTerms};
 use domain::quote::{Purpose, Quote};
+use domain::risk;
 use store::StoreError;
 use store::orders::{AcceptContext, AcceptRequest, Accepted, IdempotencyKey, SavedAnswer};
 use uuid::Uuid;
@@ -52,21 +53,13 @@ pub(crate) fn request_for(
             user_id: principal.user,
             account_id: principal.account,
             client_order_id: wanted.client_order_id.unwrap_or_else(|| ClientOrderId::from(id)),
-            asset: wanted.asset,
+            instrument: wanted.asset.instrument(),
             terms: wanted.terms,
             held_by: None,
             submitted_at: app.now(),
         },
         cause: principal.cause(context),
         idempotency,
-    }
-}
-
-/// Whether the risk rules need a price for these terms.
-const fn needs_quote(terms: &OrderTerms) -> bool {
-    match (terms.kind, terms.side, terms.amount) {
-        (OrderKind::Limit { .. }, _, _) | (OrderKind::Market, Side::Sell, Amount::Quantity(_)) => false,
-        (OrderKind::Market, Side::Buy, _) | (OrderKind::Market, Side::Sell, Amount::Notional(_)) => true,
     }
 }
 
@@ -87,7 +80,7 @@ pub(crate) async fn quotes_for<'a>(
     app: &App,
     orders: impl IntoIterator<Item = (&'a Asset, &'a OrderTerms)>,
 ) -> HashMap<AssetId, Quote> {
-    let priced = orders.into_iter().filter(|(_, terms)| needs_quote(terms));
+    let priced = orders.into_iter().filter(|(_, terms)| risk::needs_quote(terms));
     let assets: Vec<Asset> = priced.map(|(asset, _)| asset.clone()).collect();
     if assets.is_empty() {
         return HashMap::new();
@@ -106,9 +99,10 @@ pub(crate) async fn accept(
     app: &App,
     requests: Vec<AcceptRequest>,
 ) -> Result<Vec<Result<Accepted, Problem>>, Problem> {
-    let orders = requests
-        .iter()
-        .map(|request| (&request.order.asset, &request.order.terms));
+    let orders = requests.iter().filter_map(|request| {
+        let order = &request.order;
+        Some((app.assets.by_id(order.instrument.id)?, &order.terms))
+    });
     let quotes = quotes_for(app, orders).await;
     let asked: Vec<_> = requests
         .iter()
@@ -154,7 +148,6 @@ pub(crate) fn after_lost_commit(
 
 #[cfg(test)]
 mod tests {
-    use rust_decimal::Decimal;
 
     use super::*;
     use crate::routes::orders::tests::an_order;
@@ -169,33 +162,6 @@ mod tests {
             let problem = after_lost_commit(order.id, found, &lost).unwrap_err();
             assert_eq!(problem.code(), Code::ServiceUnavailable);
             assert_eq!(problem.body("/", "r")["order_id"], order.id.to_string());
-        }
-    }
-
-    #[test]
-    fn a_price_is_needed_only_where_the_rules_assume_one() {
-        let terms = |side, amount, kind| OrderTerms {
-            side,
-            amount,
-            kind,
-            ..an_order().terms
-        };
-        let units = Amount::Quantity(Decimal::ONE.try_into().unwrap());
-        let money = Amount::Notional(Decimal::ONE.try_into().unwrap());
-        let limit = an_order().terms.kind;
-        for (side, amount, kind, expected) in [
-            (Side::Buy, units, OrderKind::Market, true),
-            (Side::Buy, money, OrderKind::Market, true),
-            (Side::Sell, money, OrderKind::Market, true),
-            (Side::Sell, units, OrderKind::Market, false),
-            (Side::Buy, units, limit, false),
-            (Side::Sell, units, limit, false),
-        ] {
-            assert_eq!(
-                needs_quote(&terms(side, amount, kind)),
-                expected,
-                "{side} {amount:?} {kind:?}"
-            );
         }
     }
 

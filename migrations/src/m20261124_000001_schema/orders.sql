@@ -50,6 +50,9 @@ CREATE INDEX orders_submitted ON orders (account_id, submitted_at DESC, id);
 
 CREATE INDEX orders_open ON orders (account_id, submitted_at DESC, id) WHERE closed_at IS NULL;
 
+-- The orders that joined a group; the first order of a group has the group's id.
+CREATE INDEX orders_joined ON orders (group_id) WHERE replaces IS NOT NULL;
+
 -- The log: seq has no gaps within an account, and rows neither change nor go away.
 CREATE TABLE order_events (
     account_id {uuid} NOT NULL,

@@ -31,7 +31,7 @@ CREATE INDEX triggers_account ON triggers (account_id, created_at, id);
 CREATE TABLE trigger_exits (
     trigger_id {uuid} NOT NULL REFERENCES triggers (id),
     generation {int} NOT NULL,
-    order_id {uuid} NOT NULL,
+    order_id {uuid} NOT NULL UNIQUE,
     PRIMARY KEY (trigger_id, generation)
 ){table};
 

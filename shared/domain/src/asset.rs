@@ -91,6 +91,17 @@ pub enum MarketHours {
     Ignore,
 }
 
+/// What an order keeps of its instrument.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instrument {
+    /// Equal in every process: see [`Asset::id_of`].
+    pub id: AssetId,
+    /// `AAPL`, `BTC/USD`.
+    pub symbol: String,
+    /// The kind of instrument.
+    pub class: AssetClass,
+}
+
 /// An instrument that can be asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asset {
@@ -130,6 +141,15 @@ impl Asset {
             AssetClass::UsEquity if price < Decimal::ONE => Decimal::new(1, 4),
             AssetClass::UsEquity => Decimal::new(1, 2),
             AssetClass::Crypto => self.price_increment,
+        }
+    }
+
+    /// What an order keeps of it.
+    pub fn instrument(&self) -> Instrument {
+        Instrument {
+            id: self.id,
+            symbol: self.symbol.clone(),
+            class: self.class,
         }
     }
 

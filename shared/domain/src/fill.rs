@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use crate::money::{Price, Quantity};
+use crate::money::{self, Price, Quantity};
 
 /// Units that changed hands at a price.
 ///
@@ -23,4 +23,13 @@ pub struct Fill {
     pub at: DateTime<Utc>,
     /// Whether the broker says that the order is complete; a notional order ends by this word, not by a sum.
     pub venue_done: Option<bool>,
+}
+
+impl Fill {
+    /// What the units cost, in quote currency, without the fee: the one rounding of a fill.
+    ///
+    /// A broker's fill may be of any size, so a product beyond the range that is kept exactly is capped at it.
+    pub fn cost(&self) -> Decimal {
+        money::cost(self.price.get(), self.quantity.get()).unwrap_or(money::NOTIONAL_LIMIT)
+    }
 }

@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use crate::account::{self, Balance, Rates};
 use crate::money;
-use crate::order::{Amount, NewOrder, OrderKind, Side};
+use crate::order::{Amount, HeldBy, NewOrder, OrderKind, OrderTerms, Side};
 use crate::position::Position;
 use crate::quote::{Distrust, Purpose, Quote};
 
@@ -166,15 +166,32 @@ impl Blocked {
     }
 }
 
-/// Proof that an order passed every rule, with what it reserves and counts. Only [`review`] makes one.
+/// An order that cannot be the exit of a trigger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("only a market sell of units, held by its trigger, is an exit")]
+pub struct NotAnExit;
+
+/// An order that passed every rule, with what it reserves and counts. Only [`review`] and [`review_exit`] make one, and
+/// only what is approved can be stored as accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Approved {
+    order: NewOrder,
     rates: Rates,
     reservation: Decimal,
     exposure: Decimal,
 }
 
 impl Approved {
+    /// The order.
+    pub const fn order(&self) -> &NewOrder {
+        &self.order
+    }
+
+    /// The order, to be stored.
+    pub fn into_order(self) -> NewOrder {
+        self.order
+    }
+
     /// The rates that hold for the life of the order.
     pub const fn rates(&self) -> Rates {
         self.rates
@@ -200,27 +217,27 @@ pub fn collar_basis_points(price: Decimal) -> Decimal {
     }
 }
 
+/// Whether the rules need a price for these terms: an exit of units leaves also when there is none.
+pub const fn needs_quote(terms: &OrderTerms) -> bool {
+    match (terms.kind, terms.side, terms.amount) {
+        (OrderKind::Limit { .. }, _, _) | (OrderKind::Market, Side::Sell, Amount::Quantity(_)) => false,
+        (OrderKind::Market, Side::Buy, _) | (OrderKind::Market, Side::Sell, Amount::Notional(_)) => true,
+    }
+}
+
 /// Whether `order` may leave, given `snapshot` at `now`.
-pub fn review(order: &NewOrder, snapshot: &Snapshot<'_>, now: DateTime<Utc>) -> Result<Approved, Blocked> {
+pub fn review(order: NewOrder, snapshot: &Snapshot<'_>, now: DateTime<Utc>) -> Result<Approved, Blocked> {
     let terms = &order.terms;
     let amount = terms.amount.get();
-    let price = price_to_assume(order, snapshot, now)?;
+    let price = price_to_assume(&order, snapshot, now)?;
     let rates = account::rates(terms.side, terms.amount, price, snapshot.fee_basis_points);
     let too_large = |_| Blocked::NotionalRange {
         limit: money::NOTIONAL_LIMIT,
     };
     let reservation = money::cost(rates.reserve, amount).map_err(too_large)?;
     let exposure = money::cost(rates.exposure, amount).map_err(too_large)?;
-    if order.held_by.is_some() {
-        // An exit learns at its release how much there is to sell; until then it reserves nothing.
-        return Ok(Approved {
-            rates,
-            reservation: Decimal::ZERO,
-            exposure: Decimal::ZERO,
-        });
-    }
     match terms.side {
-        Side::Sell => check_quantity(order, snapshot, reservation)?,
+        Side::Sell => check_quantity(&order, snapshot, reservation)?,
         Side::Buy => {
             check_limits(snapshot, exposure)?;
             let buying_power = snapshot.balance.buying_power();
@@ -233,9 +250,31 @@ pub fn review(order: &NewOrder, snapshot: &Snapshot<'_>, now: DateTime<Utc>) -> 
         }
     }
     Ok(Approved {
+        order,
         rates,
         reservation,
         exposure,
+    })
+}
+
+/// Approves the exit of a trigger: a sell of units that waits for its release, and learns only then how much there is.
+///
+/// Until then it reserves nothing, and it never counts as exposure: what guards new exposure does not hold up an exit.
+/// How much it sells is settled against the position under its lock ([`crate::trigger::exit_quantity`]).
+pub fn review_exit(order: NewOrder) -> Result<Approved, NotAnExit> {
+    let is_exit = matches!(order.held_by, Some(HeldBy::Trigger(_)))
+        && order.terms.side == Side::Sell
+        && order.terms.kind == OrderKind::Market
+        && order.terms.amount.quantity().is_some();
+    if !is_exit {
+        return Err(NotAnExit);
+    }
+    let rates = account::rates(Side::Sell, order.terms.amount, Decimal::ZERO, Decimal::ZERO);
+    Ok(Approved {
+        order,
+        rates,
+        reservation: Decimal::ZERO,
+        exposure: Decimal::ZERO,
     })
 }
 
@@ -264,7 +303,7 @@ fn usable_quote<'a>(
     snapshot: &Snapshot<'a>,
     now: DateTime<Utc>,
 ) -> Result<&'a Quote, Blocked> {
-    let symbol = || order.asset.symbol.clone();
+    let symbol = || order.instrument.symbol.clone();
     let quote = snapshot
         .quote
         .ok_or_else(|| Blocked::NoQuote { symbol: symbol() })?;
@@ -279,7 +318,7 @@ fn usable_quote<'a>(
 
 fn check_quantity(order: &NewOrder, snapshot: &Snapshot<'_>, requested: Decimal) -> Result<(), Blocked> {
     let position = snapshot.position;
-    let symbol = || order.asset.symbol.clone();
+    let symbol = || order.instrument.symbol.clone();
     if position.quantity <= Decimal::ZERO {
         return Err(Blocked::ShortSale {
             symbol: symbol(),

@@ -48,3 +48,11 @@ pub enum Cause {
         name: String,
     },
 }
+
+impl Cause {
+    /// As it stands in the row: ids, numbers and words, which are always valid JSON.
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        serde_json::to_value(self)
+            .unwrap_or_else(|error| serde_json::json!({ "unreadable": error.to_string() }))
+    }
+}

@@ -117,10 +117,9 @@ fn note(
             tracing::warn!(order.id = %report.order_id, %error, "a report makes no sense and is left out");
             Ok(())
         }
-        Err(ApplyError::NotLoaded(id)) => Err(StoreError::Inconsistent {
-            table: "orders",
-            id: id.to_string(),
-        }),
+        Err(error @ (ApplyError::NotLoaded(_) | ApplyError::NoUser(_) | ApplyError::NoAccount(_))) => {
+            Err(error.clone().into_inconsistent())
+        }
     }
 }
 

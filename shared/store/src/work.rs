@@ -5,6 +5,7 @@
 //! 2. Leases and due times go by the database's clock.
 //! 3. A row goes away when its work is done, in the transaction that records the result.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -15,6 +16,7 @@ use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, Quer
 use crate::Store;
 use crate::entity::order_work;
 use crate::error::StoreError;
+use crate::time::now_of;
 
 /// What has to be done for an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -157,18 +159,14 @@ impl Store {
 
     /// Orders with work that has been due for longer than `by` and that nobody holds.
     pub async fn overdue_work(&self, by: Duration, limit: u64) -> Result<Vec<OrderId>, StoreError> {
-        self.transaction("overdue_work", async |tx| {
-            let tx = &*tx;
-            let now = self.db_now(tx).await?;
-            let rows = order_work::Entity::find()
-                .filter(is_free(now - delta(by)))
-                .order_by_asc(order_work::Column::DueAt)
-                .limit(limit)
-                .all(tx)
-                .await?;
-            Ok(rows.into_iter().map(|row| OrderId(row.order_id)).collect())
-        })
-        .await
+        let now = now_of(self.read()).await?;
+        let rows = order_work::Entity::find()
+            .filter(is_free(now - delta(by)))
+            .order_by_asc(order_work::Column::DueAt)
+            .limit(limit)
+            .all(self.read())
+            .await?;
+        Ok(rows.into_iter().map(|row| OrderId(row.order_id)).collect())
     }
 }
 
@@ -187,14 +185,18 @@ pub(crate) fn held_by(claim: &Claim) -> Condition {
     rows([(claim.order_id.0, claim.kind.as_str())]).add(order_work::Column::Fence.eq(claim.fence))
 }
 
+/// The rows of these keys: one condition per kind, however many there are.
 fn rows<'a>(keys: impl IntoIterator<Item = (uuid::Uuid, &'a str)>) -> Condition {
-    let mut any = Condition::any();
+    let mut by_kind: BTreeMap<&str, Vec<uuid::Uuid>> = BTreeMap::new();
     for (order, kind) in keys {
-        any = any.add(
-            order_work::Column::OrderId
-                .eq(order)
-                .and(order_work::Column::Kind.eq(kind)),
-        );
+        by_kind.entry(kind).or_default().push(order);
+    }
+    let mut any = Condition::any();
+    for (kind, orders) in by_kind {
+        let of_kind = Condition::all()
+            .add(order_work::Column::Kind.eq(kind))
+            .add(order_work::Column::OrderId.is_in(orders));
+        any = any.add(of_kind);
     }
     Condition::all().add(any)
 }

@@ -1,5 +1,6 @@
 //! Orders on their way to the broker, with everything that may go wrong there.
 
+use domain::asset::MarketHours;
 use domain::lifecycle::OrderStatus;
 use domain::order::Side;
 use queue::Outcome;
@@ -92,7 +93,7 @@ store::testing::on_both! {
         let order = given.accept(Side::Buy, "1").await;
         let lease = std::time::Duration::from_secs(30);
         let claims = test.claim_order("dead", order.id, lease).await.unwrap();
-        test.begin_attempt(&claims[0], "of the dead worker", given.clock_now()).await.unwrap();
+        test.begin_attempt(&claims[0], "of the dead worker", given.clock_now(), MarketHours::Ignore).await.unwrap();
         assert_eq!(given.execute(order.id).await, Outcome::Done, "the claim is another's");
         assert_eq!(given.broker.journal(), []);
         given.end_lease(order.id).await;

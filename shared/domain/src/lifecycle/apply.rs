@@ -6,7 +6,6 @@ use chrono::{DateTime, Utc};
 use thiserror::Error;
 
 use crate::fill::Fill;
-use crate::money::{self};
 use crate::order::{Amount, Order};
 
 /// An event that makes no sense where the order stands.
@@ -139,9 +138,8 @@ impl Order {
                 facts.is_working |= is_working;
             }
             OrderEvent::Filled(fill) => {
-                let cost = money::round(fill.price.get() * fill.quantity.get());
                 facts.filled_quantity += fill.quantity.get();
-                facts.filled_cost += cost;
+                facts.filled_cost += fill.cost();
                 facts.submission = Submission::Acknowledged;
                 facts.is_working = true;
                 facts.held_by = None;

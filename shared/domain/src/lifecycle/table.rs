@@ -37,6 +37,10 @@ pub const fn next(phase: Phase, event: EventKind) -> Option<Next> {
         // An attempt that we believed not to have left did leave.
         (Held | Unsent, E::PartialFill) => Surprise(Working),
         (Held | Unsent, E::FinalFill) => Surprise(Closed(Filled)),
+        // The venue has what we believed not to have left.
+        (Unsent, E::AcknowledgedHeld) => Surprise(VenueHolds),
+        (Unsent, E::AcknowledgedWorking) => Surprise(Working),
+        (Unsent, E::Canceled) => Surprise(Closed(Canceled)),
 
         (Unsent, E::SendStarted) => To(Sending),
         // A stale attempt's word: the order is unsent already.
@@ -65,7 +69,6 @@ pub const fn next(phase: Phase, event: EventKind) -> Option<Next> {
 
         // Nothing left, and the owner wants no order: that is the end of it.
         (CancelAsked, E::NotSent) => To(Closed(Canceled)),
-        (CancelAsked, E::SendStarted) => return None,
         (CancelAsked, E::OutcomeUnknown | E::AcknowledgedHeld | E::AcknowledgedWorking) => To(CancelAsked),
         (CancelAsked, E::Refused) => To(Closed(Rejected)),
         (CancelAsked, E::PartialFill) => To(CancelAsked),
@@ -125,9 +128,6 @@ pub const fn next(phase: Phase, event: EventKind) -> Option<Next> {
             E::Released
             | E::Restated
             | E::OutcomeUnknown
-            | E::AcknowledgedHeld
-            | E::AcknowledgedWorking
-            | E::Canceled
             | E::CancelRefused
             | E::ReplaceRequested
             | E::Replaced
@@ -157,7 +157,15 @@ pub const fn next(phase: Phase, event: EventKind) -> Option<Next> {
             Working,
             E::Released | E::Restated | E::SendStarted | E::NotSent | E::OutcomeUnknown | E::Replaced,
         )
-        | (CancelAsked, E::Released | E::Restated | E::ReplaceRequested | E::Replaced | E::ReplaceRefused)
+        | (
+            CancelAsked,
+            E::SendStarted
+            | E::Released
+            | E::Restated
+            | E::ReplaceRequested
+            | E::Replaced
+            | E::ReplaceRefused,
+        )
         | (
             ReplaceAsked,
             E::Released

@@ -11,7 +11,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use crate::asset::{Asset, AssetClass};
+use crate::asset::{AssetClass, Instrument};
 use crate::id::{AccountId, AssetId, BrokerOrderId, ClientOrderId, GroupId, OrderId, TriggerId, UserId};
 use crate::lifecycle::Facts;
 
@@ -37,7 +37,7 @@ pub struct NewOrder {
     /// The caller's name for it.
     pub client_order_id: ClientOrderId,
     /// The instrument.
-    pub asset: Asset,
+    pub instrument: Instrument,
     /// What it says.
     pub terms: OrderTerms,
     /// The exit of a trigger waits for other sells.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::asset::{Asset, AssetClass};
+use crate::asset::{Asset, AssetClass, Instrument};
 use crate::id::{AccountId, ClientOrderId, OrderId, TriggerId, UserId};
 use crate::money::{Notional, Price, Quantity};
 use crate::order::{HeldBy, OrderTerms, TimeInForce};
@@ -44,17 +44,10 @@ fn order(side: Side, amount: Amount, kind: OrderKind) -> NewOrder {
         user_id: UserId(Uuid::from_u128(2)),
         account_id: AccountId(Uuid::from_u128(3)),
         client_order_id: ClientOrderId::from(id),
-        asset: Asset {
+        instrument: Instrument {
             id: Asset::id_of(AssetClass::UsEquity, "AAPL"),
             symbol: "AAPL".into(),
             class: AssetClass::UsEquity,
-            exchange: "NASDAQ".into(),
-            name: "Apple Inc.".into(),
-            tradable: true,
-            fractionable: true,
-            min_order_size: Decimal::new(1, 9),
-            min_trade_increment: Decimal::new(1, 9),
-            price_increment: Decimal::new(1, 2),
         },
         terms: OrderTerms {
             side,
@@ -101,7 +94,7 @@ fn limit(text: &str) -> OrderKind {
 fn a_market_buy_counts_at_the_ask_plus_a_collar() {
     let quote = quote();
     let approved = review(
-        &order(Side::Buy, quantity("2"), OrderKind::Market),
+        order(Side::Buy, quantity("2"), OrderKind::Market),
         &snapshot(Some(&quote)),
         now(),
     )
@@ -120,7 +113,7 @@ fn fees_are_reserved_and_do_not_count_against_limits() {
         fee_basis_points: decimal("25"),
         ..snapshot(Some(&quote))
     };
-    let approved = review(&order(Side::Buy, quantity("10"), limit("100")), &with_fees, now()).unwrap();
+    let approved = review(order(Side::Buy, quantity("10"), limit("100")), &with_fees, now()).unwrap();
     assert_eq!(
         (approved.reservation(), approved.exposure()),
         (decimal("1002.5"), decimal("1000"))
@@ -218,7 +211,29 @@ fn each_rule_blocks_with_its_limit_and_the_attempted_value() {
         ),
     ];
     for (name, order, snapshot, expected) in cases {
-        assert_eq!(review(&order, &snapshot, now()), Err(expected), "{name}");
+        assert_eq!(review(order, &snapshot, now()), Err(expected), "{name}");
+    }
+}
+
+#[test]
+fn a_price_is_needed_only_where_the_rules_assume_one() {
+    let notional = Amount::Notional(Notional::new(decimal("100")).unwrap());
+    for (side, amount, kind, expected) in [
+        (Side::Buy, quantity("1"), OrderKind::Market, true),
+        (Side::Buy, notional, OrderKind::Market, true),
+        (Side::Sell, notional, OrderKind::Market, true),
+        (Side::Sell, quantity("1"), OrderKind::Market, false),
+        (Side::Buy, quantity("1"), limit("10"), false),
+        (Side::Sell, quantity("1"), limit("10"), false),
+    ] {
+        let order = order(side, amount, kind);
+        assert_eq!(needs_quote(&order.terms), expected, "{side} {amount:?} {kind:?}");
+        let blocked = review(order, &snapshot(None), now());
+        assert_eq!(
+            matches!(blocked, Err(Blocked::NoQuote { .. })),
+            expected,
+            "{side} {amount:?} {kind:?}"
+        );
     }
 }
 
@@ -230,7 +245,7 @@ fn exactly_at_a_limit_passes() {
         day_notional_used: decimal("1000"),
         ..snapshot(Some(&quote))
     };
-    assert!(review(&at_order_limit, &snapshot, now()).is_ok());
+    assert!(review(at_order_limit, &snapshot, now()).is_ok());
 }
 
 #[test]
@@ -241,7 +256,7 @@ fn an_exit_leaves_without_a_quote_and_without_limits() {
     };
     let exit = order(Side::Sell, quantity("6"), OrderKind::Market);
     let approved = review(
-        &exit,
+        exit,
         &Snapshot {
             limits: nothing,
             ..snapshot(None)
@@ -256,13 +271,32 @@ fn an_exit_leaves_without_a_quote_and_without_limits() {
 }
 
 #[test]
-fn a_held_exit_reserves_nothing_yet() {
-    let mut exit = order(Side::Sell, quantity("99"), OrderKind::Market);
-    exit.held_by = Some(HeldBy::Trigger(TriggerId(Uuid::from_u128(7))));
+fn the_exit_of_a_trigger_reserves_nothing_until_its_release() {
+    let by_trigger = Some(HeldBy::Trigger(TriggerId(Uuid::from_u128(7))));
+    let held = |side, amount, kind| NewOrder {
+        held_by: by_trigger,
+        ..order(side, amount, kind)
+    };
+    let exit = review_exit(held(Side::Sell, quantity("99"), OrderKind::Market)).unwrap();
     assert_eq!(
-        review(&exit, &snapshot(None), now()).unwrap().reservation(),
-        Decimal::ZERO
+        (exit.reservation(), exit.exposure()),
+        (Decimal::ZERO, Decimal::ZERO)
     );
+    assert_eq!(
+        exit.rates().reserve,
+        Decimal::ONE,
+        "what it reserves when it leaves"
+    );
+    let notional = Amount::Notional(Notional::new(decimal("100")).unwrap());
+    let refused = [
+        ("a buy", held(Side::Buy, quantity("1"), OrderKind::Market)),
+        ("a limit", held(Side::Sell, quantity("1"), limit("100"))),
+        ("a notional", held(Side::Sell, notional, OrderKind::Market)),
+        ("not held", order(Side::Sell, quantity("1"), OrderKind::Market)),
+    ];
+    for (name, order) in refused {
+        assert_eq!(review_exit(order), Err(NotAnExit), "{name}");
+    }
 }
 
 #[test]
@@ -274,7 +308,7 @@ fn a_notional_sell_reserves_units_at_the_bid() {
     let amount = Amount::Notional(Notional::new(decimal("100")).unwrap());
     let sell = order(Side::Sell, amount, OrderKind::Market);
     assert_eq!(
-        review(&sell, &snapshot(Some(&quote)), now())
+        review(sell, &snapshot(Some(&quote)), now())
             .unwrap()
             .reservation(),
         decimal("2")
@@ -294,12 +328,12 @@ proptest! {
             balance: Balance { cash: Decimal::from(10_000_000_000_i64), reserved: Decimal::ZERO },
             ..snapshot(Some(&quote))
         };
-        if let Err(Blocked::OrderNotional { attempted, .. }) = review(&order, &tight, now()) {
+        if let Err(Blocked::OrderNotional { attempted, .. }) = review(order.clone(), &tight, now()) {
             let at = |order_notional| Snapshot {
                 limits: Limits { order_notional, day_notional: Decimal::MAX }, ..tight.clone()
             };
-            prop_assert!(review(&order, &at(attempted), now()).is_ok());
-            prop_assert!(review(&order, &at(attempted - Decimal::new(1, 9)), now()).is_err());
+            prop_assert!(review(order.clone(), &at(attempted), now()).is_ok());
+            prop_assert!(review(order, &at(attempted - Decimal::new(1, 9)), now()).is_err());
         }
     }
 }

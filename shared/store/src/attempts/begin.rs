@@ -4,7 +4,8 @@ use super::row::{end_open_attempts, record_attempt};
 use super::{Begin, follow, open_claimed, postpone};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::asset::MarketHours;
 use domain::lifecycle::{OrderEvent, Phase, Submission};
 use domain::order::{Amount, Order};
 use domain::trigger;
@@ -15,13 +16,21 @@ use crate::book::{self};
 use crate::cause::Cause;
 use crate::error::StoreError;
 use crate::ledger::Ledger;
+use crate::orders::cancel::ask;
+use crate::orders::expire::is_over;
 use crate::work::{Claim, WorkKind};
 
 /// An exit looks again after this long whether the sells that hold its quantity have ended.
 const HOLD_CHECK: Duration = Duration::from_millis(100);
 
-/// A cancel or replace whose order the venue does not know yet looks again after this long.
-const SUBMISSION_CHECK: Duration = Duration::from_millis(100);
+/// An exit that has waited this long looks less often, and raises an alarm each time.
+const HOLD_ALARM: TimeDelta = TimeDelta::seconds(10);
+
+/// How often an exit looks that has waited for longer than [`HOLD_ALARM`].
+const LONG_HOLD_CHECK: Duration = Duration::from_secs(1);
+
+/// A cancel whose order the venue may not know is made due by what settles the submission; this is the net.
+const SUBMISSION_CHECK: Duration = Duration::from_secs(10);
 
 impl Store {
     /// Puts a call on record, if it may be made.
@@ -30,6 +39,7 @@ impl Store {
         claim: &Claim,
         correlation_id: &str,
         now: DateTime<Utc>,
+        hours: MarketHours,
     ) -> Result<Begin, StoreError> {
         self.transaction("begin_attempt", async |tx| {
             let tx = &*tx;
@@ -37,7 +47,7 @@ impl Store {
                 return Ok(Begin::Gone);
             };
             let step = match claim.kind {
-                WorkKind::Submit => begin_submit(tx, &mut ledger, claim).await?,
+                WorkKind::Submit => begin_submit(tx, &mut ledger, claim, hours).await?,
                 WorkKind::Cancel => begin_cancel(&ledger, claim),
                 WorkKind::Replace => begin_replace(&mut ledger, claim)?,
                 WorkKind::Reconcile => begin_reconcile(&ledger, claim),
@@ -80,10 +90,19 @@ async fn begin_submit(
     tx: &DatabaseTransaction,
     ledger: &mut Ledger,
     claim: &Claim,
+    hours: MarketHours,
 ) -> Result<Step, StoreError> {
     let Some(order) = ledger.order(claim.order_id).cloned() else {
         return Ok(Step::Gone);
     };
+    // An order for the day must not leave a day late, also when the worker comes before the tick.
+    if is_over(&order, ledger.now, hours) {
+        let cause = Cause::Tick {
+            name: "expire_unsent".into(),
+        };
+        follow(ledger, order.id, &OrderEvent::Expired, &cause)?;
+        return Ok(Step::Gone);
+    }
     let cause = Cause::Worker {
         reason: "submit".into(),
     };
@@ -120,10 +139,7 @@ async fn release_exit(
 ) -> Result<Option<Step>, StoreError> {
     let holding = Store::holding_sells(tx, &[(order.account_id, order.asset_id)]).await?;
     if !holding.is_empty() {
-        return Ok(Some(Step::Later {
-            due_in: HOLD_CHECK,
-            reason: "sells hold the quantity",
-        }));
+        return Ok(Some(await_holding_sells(ledger, order, &holding)));
     }
     let position = ledger.position(order.account_id, order.asset_id);
     let cause = Cause::Worker {
@@ -145,6 +161,28 @@ async fn release_exit(
             follow(ledger, order.id, &OrderEvent::Released, &cause)?;
             Ok(None)
         }
+    }
+}
+
+/// Asks for the end of the sells that hold what an exit has to sell, those that came after it fired included.
+fn await_holding_sells(ledger: &mut Ledger, exit: &Order, holding: &[Order]) -> Step {
+    let cause = Cause::Order { order_id: exit.id };
+    for sell in holding {
+        // One that was accepted since the locks were planned is not in the ledger: the next look asks for it.
+        ask(ledger, sell.id, &cause);
+    }
+    let reason = "sells hold the quantity";
+    if ledger.now - exit.submitted_at < HOLD_ALARM {
+        return Step::Later {
+            due_in: HOLD_CHECK,
+            reason,
+        };
+    }
+    tracing::warn!(order.id = %exit.id, account.id = %exit.account_id, sells = holding.len(),
+        "a stop's exit still waits for the sells that hold its quantity");
+    Step::Later {
+        due_in: LONG_HOLD_CHECK,
+        reason,
     }
 }
 

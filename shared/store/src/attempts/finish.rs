@@ -221,7 +221,10 @@ fn finish_replace(
             Ok(None)
         }
         AttemptOutcome::NotSent { retry_in, .. } => {
-            follow(ledger, new, &OrderEvent::NotSent, cause)?;
+            // This time nothing left; what an earlier attempt did is as unknown as before.
+            if !dispatch.is_repeat {
+                follow(ledger, new, &OrderEvent::NotSent, cause)?;
+            }
             Ok(Some(*retry_in))
         }
         AttemptOutcome::Unknown { check_in, .. } => {

@@ -122,6 +122,11 @@ async fn open_claimed(
     };
     let mut scope = Scope::default();
     scope.add_order(order);
+    if order.facts.held_by.is_some() {
+        for sell in Store::holding_sells(tx, &[(order.account_id, order.asset_id)]).await? {
+            scope.add_order(&sell);
+        }
+    }
     let ledger = book::open(tx, &scope, now).await?;
     let is_ours = order_work::Entity::find()
         .filter(held_by(claim))
@@ -140,10 +145,9 @@ fn follow(ledger: &mut Ledger, id: OrderId, event: &OrderEvent, cause: &Cause) -
                 "an answer came too late to matter");
             Ok(())
         }
-        Err(ApplyError::NotLoaded(id)) => Err(StoreError::Inconsistent {
-            table: "orders",
-            id: id.to_string(),
-        }),
+        Err(error @ (ApplyError::NotLoaded(_) | ApplyError::NoUser(_) | ApplyError::NoAccount(_))) => {
+            Err(error.clone().into_inconsistent())
+        }
     }
 }
 

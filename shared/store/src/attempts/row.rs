@@ -23,17 +23,30 @@ pub(super) async fn record_attempt(
 ) -> Result<Dispatch, StoreError> {
     let missing = || StoreError::NotFound { table: "orders" };
     let order = ledger.order(claim.order_id).cloned().ok_or_else(missing)?;
-    let earlier = broker_attempts::Entity::find()
-        .filter(broker_attempts::Column::OrderId.eq(claim.order_id.0))
-        .order_by_desc(broker_attempts::Column::StartedAt)
-        .all(tx)
+    let of_kind = |kind: WorkKind| {
+        broker_attempts::Entity::find()
+            .filter(broker_attempts::Column::OrderId.eq(claim.order_id.0))
+            .filter(broker_attempts::Column::Kind.eq(kind.as_str()))
+    };
+    // Nobody else holds this work any more: what its unfinished attempts came to, nobody knows.
+    end_open_attempts(tx, claim, now).await?;
+    let last = of_kind(claim.kind)
+        .order_by_desc(broker_attempts::Column::N)
+        .one(tx)
         .await?;
-    let last_of = |kind: WorkKind| earlier.iter().find(|attempt| attempt.kind == kind.as_str());
-    let n = earlier
-        .iter()
-        .filter(|attempt| attempt.kind == claim.kind.as_str())
-        .count();
-    let n = i32::try_from(n).unwrap_or(i32::MAX - 1) + 1;
+    let n = last.as_ref().map_or(0, |attempt| attempt.n) + 1;
+    let unknown = of_kind(claim.kind).filter(broker_attempts::Column::Outcome.eq("unknown"));
+    let (is_repeat, attempted_at) = match claim.kind {
+        WorkKind::Submit | WorkKind::Cancel => (false, now),
+        WorkKind::Replace => (
+            unknown.one(tx).await?.is_some(),
+            last.map_or(now, |last| last.started_at),
+        ),
+        WorkKind::Reconcile => {
+            let sent = of_kind(WorkKind::Submit).order_by_desc(broker_attempts::Column::N);
+            (false, sent.one(tx).await?.map_or(now, |sent| sent.started_at))
+        }
+    };
     let replacement = order
         .facts
         .replaced_by
@@ -55,14 +68,11 @@ pub(super) async fn record_attempt(
     broker_attempts::Entity::insert(row.into_active_model())
         .exec_without_returning(tx)
         .await?;
-    let is_open = |attempt: &broker_attempts::Model| {
-        attempt.outcome.is_none() || attempt.outcome.as_deref() == Some("unknown")
-    };
     Ok(Dispatch {
         claim: claim.clone(),
         n,
-        attempted_at: last_of(WorkKind::Submit).map_or(now, |attempt| attempt.started_at),
-        is_repeat: last_of(claim.kind).is_some_and(is_open),
+        attempted_at,
+        is_repeat,
         connection: connection_of(tx, order.account_id).await?,
         order,
         replacement,

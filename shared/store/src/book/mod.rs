@@ -17,13 +17,16 @@ use domain::order::{NewOrder, Order};
 use domain::position::Position;
 use rust_decimal::Decimal;
 use sea_orm::sea_query::LockType;
-use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ColumnTrait, Condition, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+};
 use uuid::Uuid;
 
 use crate::entity::{account_days, accounts, balances, orders, positions, reservations, user_days, users};
 use crate::error::StoreError;
 use crate::ledger::{AccountState, GroupState, Ledger, Tracked, UserState};
 use crate::orders::row::order_of;
+use crate::users::role_of;
 
 /// What a transaction will touch, known before the first lock.
 #[derive(Debug, Clone, Default)]
@@ -38,20 +41,14 @@ pub(crate) struct Scope {
 impl Scope {
     /// Adds what accepting `order` touches.
     pub(crate) fn add_new(&mut self, order: &NewOrder) {
-        self.add_position(order.user_id, order.account_id, order.asset.id);
+        self.add_position(order.user_id, order.account_id, order.instrument.id);
     }
 
-    /// Adds what an event of `order` touches, the orders that replace it or that it replaces included.
+    /// Adds what an event of `order` touches: the order, and all orders of its group, which are found under the locks.
     pub(crate) fn add_order(&mut self, order: &Order) {
         self.add_position(order.user_id, order.account_id, order.asset_id);
         self.groups.insert(order.group_id.0);
         self.orders.insert(order.id.0);
-        self.orders.extend(
-            [order.replaces, order.facts.replaced_by]
-                .into_iter()
-                .flatten()
-                .map(|id| id.0),
-        );
     }
 
     /// Adds an account's position in an asset.
@@ -100,7 +97,7 @@ async fn lock_users(tx: &DatabaseTransaction, scope: &Scope, ledger: &mut Ledger
         .await?;
     for row in rows {
         let state = UserState {
-            role: row.role,
+            role: role_of(&row.role, row.id)?,
             is_active: row.is_active,
             notional_open: row.notional_open.0,
             notional_filled: Decimal::ZERO,
@@ -205,8 +202,18 @@ async fn lock_orders(tx: &DatabaseTransaction, scope: &Scope, ledger: &mut Ledge
         };
         ledger.groups.insert(row.group_id.into(), Tracked::loaded(state));
     }
+    // Under the account's lock, since a replacement may have joined the group meanwhile. The first order of a group has
+    // the group's id.
+    let groups = || scope.groups.iter().copied();
+    let joined = Condition::all()
+        .add(orders::Column::Replaces.is_not_null())
+        .add(orders::Column::GroupId.is_in(groups()));
+    let any = Condition::any()
+        .add(orders::Column::Id.is_in(scope.orders.iter().copied()))
+        .add(orders::Column::Id.is_in(groups()))
+        .add(joined);
     let rows = orders::Entity::find()
-        .filter(orders::Column::Id.is_in(scope.orders.iter().copied()))
+        .filter(any)
         .order_by_asc(orders::Column::Id)
         .lock(LockType::NoKeyUpdate)
         .all(tx)

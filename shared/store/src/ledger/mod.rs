@@ -6,6 +6,7 @@
 //! 3. Every recorded transition takes the account's next sequence number, so events have no gaps.
 //! 4. This file does no IO: [`crate::book`] fills it under locks and writes what it changed.
 
+mod follow;
 mod state;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,15 +15,15 @@ use std::time::Duration;
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::account::{self, Balance};
 use domain::fill::Fill;
-use domain::id::{AccountId, AssetId, BrokerOrderId, GroupId, OrderId, UserId};
-use domain::lifecycle::{Facts, How, OrderEvent, Phase, Submission, Transition};
-use domain::money;
-use domain::order::{NewOrder, Order, Side};
+use domain::id::{AccountId, AssetId, GroupId, OrderId, UserId};
+use domain::lifecycle::{Facts, OrderEvent, Phase, Transition};
+use domain::order::{Order, Side};
 use domain::position::Position;
 use domain::risk::Approved;
 use rust_decimal::Decimal;
 use serde_json::{Value as Json, json};
 
+use self::follow::data_of;
 use crate::cause::Cause;
 use crate::work::WorkKind;
 
@@ -37,6 +38,8 @@ pub(crate) struct Ledger {
     pub positions: BTreeMap<(AccountId, AssetId), Tracked<Position>>,
     pub orders: BTreeMap<OrderId, LedgerOrder>,
     pub groups: BTreeMap<GroupId, Tracked<GroupState>>,
+    /// The orders of each group.
+    members: BTreeMap<GroupId, BTreeSet<OrderId>>,
     pub events: Vec<NewEvent>,
     pub fills: Vec<NewFill>,
     /// Work to add, due after the delay.
@@ -60,6 +63,7 @@ impl Ledger {
             positions: BTreeMap::new(),
             orders: BTreeMap::new(),
             groups: BTreeMap::new(),
+            members: BTreeMap::new(),
             events: Vec::new(),
             fills: Vec::new(),
             new_work: BTreeMap::new(),
@@ -85,6 +89,11 @@ impl Ledger {
         self.orders.get(&id).map(|entry| &entry.order)
     }
 
+    /// Some order of a group.
+    pub(crate) fn member_of(&self, group: GroupId) -> Option<&Order> {
+        self.members.get(&group)?.first().and_then(|id| self.order(*id))
+    }
+
     /// What the user has filled today plus what is still open, in quote currency.
     pub(crate) fn day_notional(&self, user: UserId) -> Decimal {
         self.users.get(&user).map_or(Decimal::ZERO, |user| {
@@ -97,14 +106,7 @@ impl Ledger {
         let group = self.groups.entry(order.group_id).or_default();
         let exposure = account::open_exposure(&order).max(group.get().exposure);
         group.unstored().exposure = exposure;
-        self.orders.insert(
-            order.id,
-            LedgerOrder {
-                order,
-                is_new: false,
-                is_changed: false,
-            },
-        );
+        self.enter(order, false);
     }
 
     /// Takes an approved order in: row, event, work, reservation, limits.
@@ -112,21 +114,22 @@ impl Ledger {
     /// `replaces` joins the group of the order it replaces, and is sent by that order's work.
     pub(crate) fn accept(
         &mut self,
-        new: NewOrder,
-        approved: &Approved,
+        approved: Approved,
         replaces: Option<(OrderId, GroupId)>,
         cause: &Cause,
-    ) -> Order {
+    ) -> Result<Order, ApplyError> {
         let rates = approved.rates();
+        let new = approved.into_order();
+        self.require(new.user_id, new.account_id)?;
         let order = Order {
             id: new.id,
             user_id: new.user_id,
             account_id: new.account_id,
             group_id: replaces.map_or(GroupId(new.id.0), |(_, group)| group),
             client_order_id: new.client_order_id,
-            asset_id: new.asset.id,
-            symbol: new.asset.symbol,
-            asset_class: new.asset.class,
+            asset_id: new.instrument.id,
+            symbol: new.instrument.symbol,
+            asset_class: new.instrument.class,
             terms: new.terms,
             reserve_rate: rates.reserve,
             exposure_rate: rates.exposure,
@@ -137,28 +140,39 @@ impl Ledger {
             broker_order_id: None,
             facts: Facts::accepted(new.held_by),
         };
-        self.orders.insert(
-            order.id,
-            LedgerOrder {
-                order: order.clone(),
-                is_new: true,
-                is_changed: true,
-            },
-        );
+        self.enter(order.clone(), true);
         self.settle(order.group_id);
         if let Some(account) = self.accounts.get_mut(&order.account_id) {
             account.change().risk_version += 1;
         }
-        let kind = if order.facts.held_by.is_some() {
-            "held"
-        } else {
-            "accepted"
-        };
-        self.record(order.account_id, order.id, kind, cause, json!({}));
+        let is_held = order.facts.held_by.is_some();
+        let kind = if is_held { "held" } else { "accepted" };
+        self.record(&order, kind, cause, json!({}));
         if replaces.is_none() {
             self.new_work.insert((order.id, WorkKind::Submit), Duration::ZERO);
         }
-        order
+        Ok(order)
+    }
+
+    fn enter(&mut self, order: Order, is_new: bool) {
+        self.members.entry(order.group_id).or_default().insert(order.id);
+        let entry = LedgerOrder {
+            order,
+            is_new,
+            is_changed: is_new,
+        };
+        self.orders.insert(entry.order.id, entry);
+    }
+
+    /// An order whose user or account is not here cannot be booked: better no change than half of one.
+    fn require(&self, user: UserId, account: AccountId) -> Result<(), ApplyError> {
+        if !self.users.contains_key(&user) {
+            return Err(ApplyError::NoUser(user));
+        }
+        if !self.accounts.contains_key(&account) {
+            return Err(ApplyError::NoAccount(account));
+        }
+        Ok(())
     }
 
     /// Lets `event` happen to an order, with everything that follows from it.
@@ -169,6 +183,11 @@ impl Ledger {
         cause: &Cause,
     ) -> Result<Transition, ApplyError> {
         let now = self.now;
+        let (user, account) = self
+            .order(id)
+            .map(|order| (order.user_id, order.account_id))
+            .ok_or(ApplyError::NotLoaded(id))?;
+        self.require(user, account)?;
         let entry = self.orders.get_mut(&id).ok_or(ApplyError::NotLoaded(id))?;
         let broker_order_id = entry.order.broker_order_id.clone();
         let pending_replacement = entry
@@ -187,7 +206,7 @@ impl Ledger {
         }
         self.settle(order.group_id);
         if let Some(kind) = step.recorded_as() {
-            let seq = self.record(order.account_id, id, kind, cause, data_of(event, &order, step));
+            let seq = self.record(&order, kind, cause, data_of(event, &order, step));
             if let OrderEvent::Filled(fill) = event {
                 self.remember_fill(&order, fill, seq);
             }
@@ -204,7 +223,7 @@ impl Ledger {
     /// Money and units change hands; what was filled counts against the day.
     fn book_fill(&mut self, order: &Order, fill: &Fill) {
         let side = order.terms.side;
-        let cost = money::round(fill.price.get() * fill.quantity.get());
+        let cost = fill.cost();
         self.balances
             .entry(order.account_id)
             .or_default()
@@ -236,7 +255,7 @@ impl Ledger {
             asset_id: order.asset_id,
             side: order.terms.side,
             fill: fill.clone(),
-            cost: money::round(fill.price.get() * fill.quantity.get()),
+            cost: fill.cost(),
             event_seq,
         });
     }
@@ -244,10 +263,11 @@ impl Ledger {
     /// Brings a group's reservation and exposure in line with its orders.
     fn settle(&mut self, group_id: GroupId) {
         let members: Vec<&Order> = self
-            .orders
-            .values()
-            .map(|entry| &entry.order)
-            .filter(|order| order.group_id == group_id)
+            .members
+            .get(&group_id)
+            .into_iter()
+            .flatten()
+            .filter_map(|id| self.order(*id))
             .collect();
         let Some(first) = members.first() else { return };
         let (account_id, user_id, asset_id, side) =
@@ -287,142 +307,24 @@ impl Ledger {
         }
     }
 
-    fn record(
-        &mut self,
-        account_id: AccountId,
-        order_id: OrderId,
-        kind: &'static str,
-        cause: &Cause,
-        data: Json,
-    ) -> i64 {
-        let seq = self.accounts.get_mut(&account_id).map_or(0, |account| {
-            let account = account.change();
-            account.last_event_seq += 1;
-            account.last_event_seq
-        });
-        let cause = serde_json::to_value(cause).unwrap_or(Json::Null);
+    /// Gives an event the account's next number; the account is here ([`Ledger::require`]).
+    fn record(&mut self, order: &Order, kind: &'static str, cause: &Cause, data: Json) -> i64 {
+        let Some(account) = self.accounts.get_mut(&order.account_id) else {
+            return 0;
+        };
+        let account = account.change();
+        account.last_event_seq += 1;
+        let seq = account.last_event_seq;
         self.events.push(NewEvent {
-            account_id,
+            account_id: order.account_id,
             seq,
-            order_id,
+            order_id: order.id,
             kind,
-            cause,
+            cause: cause.to_json(),
             data,
         });
         seq
     }
-
-    /// Work that a transition ends or begins.
-    fn follow_work(&mut self, order: &Order, step: Transition) {
-        let submit_is_settled = order.facts.submission == Submission::Acknowledged;
-        let has_ended = order.facts.closed.is_some();
-        for kind in WorkKind::ALL {
-            let is_done = match kind {
-                WorkKind::Submit | WorkKind::Reconcile => submit_is_settled || has_ended,
-                WorkKind::Cancel => has_ended || order.facts.cancel_requested_at.is_none(),
-                WorkKind::Replace => has_ended || order.facts.replaced_by.is_none(),
-            };
-            if is_done {
-                self.new_work.remove(&(order.id, kind));
-                self.done_work.insert((order.id, kind));
-            }
-        }
-        match step.to {
-            Phase::CancelAsked if step.from != Phase::CancelAsked => {
-                self.add_work(order.id, WorkKind::Cancel, Duration::ZERO);
-            }
-            Phase::ReplaceAsked if step.from != Phase::ReplaceAsked => {
-                self.add_work(order.id, WorkKind::Replace, Duration::ZERO);
-            }
-            Phase::Held
-            | Phase::Unsent
-            | Phase::Sending
-            | Phase::Unconfirmed
-            | Phase::VenueHolds
-            | Phase::Working
-            | Phase::CancelAsked
-            | Phase::ReplaceAsked
-            | Phase::Closed(_) => {}
-        }
-    }
-
-    pub(crate) fn add_work(&mut self, order: OrderId, kind: WorkKind, due_in: Duration) {
-        self.done_work.remove(&(order, kind));
-        self.new_work.insert((order, kind), due_in);
-    }
-
-    pub(crate) fn end_work(&mut self, order: OrderId, kind: WorkKind) {
-        self.new_work.remove(&(order, kind));
-        self.done_work.insert((order, kind));
-    }
-
-    /// What an order's end means for others: its exit's trigger, and the order that was to take its place.
-    fn follow_end(
-        &mut self,
-        order: &Order,
-        how: How,
-        pending_replacement: Option<OrderId>,
-    ) -> Result<(), ApplyError> {
-        if order.terms.side == Side::Sell {
-            self.closed_sells.insert(order.id);
-        }
-        let Some(replacement) = pending_replacement.filter(|_| how != How::Replaced) else {
-            return Ok(());
-        };
-        let Some(next) = self.order(replacement) else {
-            return Ok(());
-        };
-        // An order that reached the venue has a life of its own.
-        if next.facts.closed.is_some() || next.facts.submission == Submission::Acknowledged {
-            return Ok(());
-        }
-        let cause = Cause::Order { order_id: order.id };
-        let reason = "the order to replace ended first".to_owned();
-        self.record(
-            order.account_id,
-            order.id,
-            "order_replace_rejected",
-            &cause,
-            json!({ "reason": reason }),
-        );
-        self.apply(replacement, &OrderEvent::Refused { reason }, &cause)
-            .map(|_| ())
-    }
-}
-
-/// What an event's row keeps beside its kind.
-fn data_of(event: &OrderEvent, order: &Order, step: Transition) -> Json {
-    let mut data = match event {
-        OrderEvent::Filled(fill) => json!({
-            "price": fill.price.get(),
-            "qty": fill.quantity.get(),
-            "fee": fill.fee.normalize(),
-            "execution_id": fill.broker_fill_id,
-            "filled_qty": order.facts.filled_quantity.normalize(),
-        }),
-        OrderEvent::Refused { reason }
-        | OrderEvent::CancelRefused { reason }
-        | OrderEvent::ReplaceRefused { reason } => json!({ "reason": reason }),
-        OrderEvent::Restated { quantity } => json!({ "qty": quantity.get() }),
-        OrderEvent::ReplaceRequested { replaced_by } => json!({ "replaced_by": replaced_by }),
-        OrderEvent::Acknowledged { broker_order_id, .. } => {
-            json!({ "broker_order_id": broker_order_id.as_ref().map(|BrokerOrderId(id)| id) })
-        }
-        OrderEvent::Released
-        | OrderEvent::SendStarted
-        | OrderEvent::NotSent
-        | OrderEvent::OutcomeUnknown
-        | OrderEvent::CancelRequested
-        | OrderEvent::Canceled
-        | OrderEvent::Expired
-        | OrderEvent::Replaced => json!({}),
-    };
-    if step.is_surprise
-        && let Some(fields) = data.as_object_mut()
-    {
-        fields.insert("surprise".into(), Json::Bool(true));
-    }
-    data
 }
 
 pub use state::Fees;

@@ -1,12 +1,15 @@
 //! What a [`Ledger`](super::Ledger) is made of.
 
-use domain::asset::Asset;
+use domain::asset::AssetClass;
 use domain::fill::Fill;
 use domain::id::{AccountId, AssetId, OrderId, UserId};
 use domain::lifecycle::TransitionError;
 use domain::order::{Order, Side};
 use rust_decimal::Decimal;
 use serde_json::Value as Json;
+
+use crate::error::StoreError;
+use crate::users::Role;
 
 /// A value, and whether it has to be written.
 #[derive(Debug, Clone, Default)]
@@ -45,7 +48,7 @@ impl<T> Tracked<T> {
 /// What the ledger keeps of a user.
 #[derive(Debug, Clone)]
 pub(crate) struct UserState {
-    pub role: String,
+    pub role: Role,
     pub is_active: bool,
     /// Σ of what open orders still count against daily limits.
     pub notional_open: Decimal,
@@ -105,6 +108,10 @@ pub(crate) struct NewFill {
 pub(crate) enum ApplyError {
     #[error("order {0} is not in the working set")]
     NotLoaded(OrderId),
+    #[error("user {0} is not in the working set")]
+    NoUser(UserId),
+    #[error("account {0} is not in the working set")]
+    NoAccount(AccountId),
     #[error(transparent)]
     Transition(#[from] TransitionError),
 }
@@ -127,11 +134,24 @@ pub struct Fees {
 }
 
 impl Fees {
-    /// The fee for trading `asset`, in basis points.
-    pub const fn of(&self, asset: &Asset) -> Decimal {
-        match asset.class {
-            domain::asset::AssetClass::UsEquity => self.equity_basis_points,
-            domain::asset::AssetClass::Crypto => self.crypto_basis_points,
+    /// The fee for trading this class, in basis points.
+    pub const fn of(&self, class: AssetClass) -> Decimal {
+        match class {
+            AssetClass::UsEquity => self.equity_basis_points,
+            AssetClass::Crypto => self.crypto_basis_points,
         }
+    }
+}
+
+impl ApplyError {
+    /// A working set that lacks what it was opened for is a fault of ours, or a row that went missing.
+    pub(crate) fn into_inconsistent(self) -> StoreError {
+        let (table, id) = match self {
+            Self::NotLoaded(id) => ("orders", id.to_string()),
+            Self::NoUser(id) => ("users", id.to_string()),
+            Self::NoAccount(id) => ("accounts", id.to_string()),
+            Self::Transition(error) => ("orders", error.to_string()),
+        };
+        StoreError::Inconsistent { table, id }
     }
 }

@@ -16,18 +16,18 @@ use domain::id::{AccountId, AssetId, CredentialId, OrderId};
 use domain::order::{NewOrder, Order};
 use domain::quote::Quote;
 use domain::risk::{self, Approved, Blocked, Limits, Snapshot};
-use sea_orm::sea_query::ExprTrait;
 use sea_orm::{ColumnTrait, Condition, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use uuid::Uuid;
 
+use super::taken::{IdempotencyKeyName, Taken, name_of};
 use crate::Store;
 use crate::book::{self, Scope};
 use crate::cause::Cause;
-use crate::entity::{idempotency_keys, orders};
+use crate::entity::idempotency_keys;
 use crate::error::StoreError;
 use crate::ledger::{Fees, Ledger};
+use crate::users::Role;
 
 /// What makes a repeated request recognisable.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -80,12 +80,12 @@ pub struct RoleLimits {
 }
 
 impl RoleLimits {
-    /// The limits of `role`; whoever has no known role gets the tightest.
-    pub fn of(&self, role: &str) -> Limits {
+    /// The limits of `role`.
+    pub const fn of(&self, role: Role) -> Limits {
         match role {
-            "superadmin" => self.superadmin,
-            "admin" => self.admin,
-            _ => self.standard,
+            Role::Superadmin => self.superadmin,
+            Role::Admin => self.admin,
+            Role::Standard => self.standard,
         }
     }
 }
@@ -176,7 +176,7 @@ impl Store {
     }
 }
 
-fn same_key(account: AccountId, key: &IdempotencyKey) -> Condition {
+pub(super) fn same_key(account: AccountId, key: &IdempotencyKey) -> Condition {
     Condition::all()
         .add(idempotency_keys::Column::AccountId.eq(account.0))
         .add(idempotency_keys::Column::CredentialId.eq(key.credential_id.0))
@@ -197,83 +197,6 @@ fn saved(row: idempotency_keys::Model, key: &IdempotencyKey) -> Result<SavedAnsw
         headers: row.headers,
         order_id,
     })
-}
-
-/// Client order ids and idempotency keys that are taken already.
-#[derive(Default)]
-struct Taken {
-    client_ids: BTreeMap<(AccountId, String), Order>,
-    keys: BTreeMap<(AccountId, IdempotencyKeyName), (idempotency_keys::Model, Option<Order>)>,
-}
-
-/// A key without the hash of its body.
-type IdempotencyKeyName = (Uuid, String, String, String);
-
-fn name_of(key: &IdempotencyKey) -> IdempotencyKeyName {
-    (
-        key.credential_id.0,
-        key.method.clone(),
-        key.path.clone(),
-        key.key.clone(),
-    )
-}
-
-impl Taken {
-    async fn read(tx: &DatabaseTransaction, requests: &[AcceptRequest]) -> Result<Self, StoreError> {
-        let mut taken = Self::default();
-        let mut any = Condition::any();
-        for request in requests {
-            let order = &request.order;
-            any = any.add(
-                orders::Column::AccountId
-                    .eq(order.account_id.0)
-                    .and(orders::Column::ClientOrderId.eq(order.client_order_id.as_str())),
-            );
-        }
-        for row in orders::Entity::find().filter(any).all(tx).await? {
-            let order = super::row::order_of(row)?;
-            taken.client_ids.insert(
-                (order.account_id, order.client_order_id.as_str().to_owned()),
-                order,
-            );
-        }
-        taken.read_keys(tx, requests).await?;
-        Ok(taken)
-    }
-
-    async fn read_keys(
-        &mut self,
-        tx: &DatabaseTransaction,
-        requests: &[AcceptRequest],
-    ) -> Result<(), StoreError> {
-        let mut any = Condition::any();
-        for request in requests {
-            if let Some(key) = &request.idempotency {
-                any = any.add(same_key(request.order.account_id, key));
-            }
-        }
-        if any.is_empty() {
-            return Ok(());
-        }
-        let rows = idempotency_keys::Entity::find().filter(any).all(tx).await?;
-        let made: Vec<OrderId> = rows.iter().filter_map(|row| row.order_id.map(OrderId)).collect();
-        let mut made: HashMap<Uuid, Order> = book::peek(tx, &made)
-            .await?
-            .into_iter()
-            .map(|order| (order.id.0, order))
-            .collect();
-        for row in rows {
-            let name = (
-                row.credential_id,
-                row.method.clone(),
-                row.path.clone(),
-                row.key.clone(),
-            );
-            let order = row.order_id.and_then(|id| made.remove(&id));
-            self.keys.insert((AccountId(row.account_id), name), (row, order));
-        }
-        Ok(())
-    }
 }
 
 /// Decides each request on the ledger as the ones before it left it.
@@ -333,8 +256,10 @@ fn decide_one(
     if let Some(order) = taken.client_ids.get(&client_id) {
         return Err(Refusal::DuplicateClientOrderId { existing: order.id });
     }
-    let approved = review(ledger, new, context)?;
-    let order = ledger.accept(new.clone(), &approved, None, &request.cause);
+    let approved = review(ledger, new.clone(), context)?;
+    let order = ledger
+        .accept(approved, None, &request.cause)
+        .map_err(|_| Refusal::AccountClosed)?;
     taken.client_ids.insert(client_id, order.clone());
     Ok(Accepted { order, replay: None })
 }
@@ -342,7 +267,7 @@ fn decide_one(
 /// The rules of risk on the ledger as it stands.
 pub(crate) fn review(
     ledger: &Ledger,
-    new: &NewOrder,
+    new: NewOrder,
     context: &AcceptContext<'_>,
 ) -> Result<Approved, Refusal> {
     let user = ledger
@@ -359,12 +284,12 @@ pub(crate) fn review(
     }
     let snapshot = Snapshot {
         balance: ledger.balance(new.account_id),
-        position: ledger.position(new.account_id, new.asset.id),
+        position: ledger.position(new.account_id, new.instrument.id),
         day_notional_used: ledger.day_notional(new.user_id),
-        limits: context.limits.of(&user.role),
-        quote: context.quotes.get(&new.asset.id),
-        in_session: new.asset.class.is_in_session(context.now, context.hours),
-        fee_basis_points: context.fees.of(&new.asset),
+        limits: context.limits.of(user.role),
+        quote: context.quotes.get(&new.instrument.id),
+        in_session: new.instrument.class.is_in_session(context.now, context.hours),
+        fee_basis_points: context.fees.of(new.instrument.class),
     };
     Ok(risk::review(new, &snapshot, context.now)?)
 }

@@ -107,7 +107,9 @@ pub(crate) fn ask(ledger: &mut Ledger, id: OrderId, cause: &Cause) -> CancelAnsw
             | Phase::CancelAsked
             | Phase::ReplaceAsked => CancelAnswer::Requested(order),
         },
-        Err(ApplyError::NotLoaded(_)) => CancelAnswer::NotFound,
+        Err(ApplyError::NotLoaded(_) | ApplyError::NoUser(_) | ApplyError::NoAccount(_)) => {
+            CancelAnswer::NotFound
+        }
         Err(ApplyError::Transition(error)) => match error.from {
             Phase::ReplaceAsked => CancelAnswer::ReplacePending(order),
             Phase::Held

@@ -71,7 +71,8 @@ impl Store {
     }
 }
 
-fn is_over(order: &Order, now: DateTime<Utc>, hours: MarketHours) -> bool {
+/// Whether an order for the day never left and its time is over at `now`.
+pub(crate) fn is_over(order: &Order, now: DateTime<Utc>, hours: MarketHours) -> bool {
     order.facts.closed.is_none()
         && order.facts.submission == Submission::Unsent
         && order.terms.time_in_force == TimeInForce::Day

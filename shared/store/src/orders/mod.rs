@@ -6,6 +6,7 @@ pub mod expire;
 pub mod read;
 pub mod replace;
 pub(crate) mod row;
+mod taken;
 
 pub use accept::{AcceptContext, AcceptRequest, Accepted, IdempotencyKey, Refusal, RoleLimits, SavedAnswer};
 pub use cancel::CancelAnswer;

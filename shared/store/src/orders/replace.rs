@@ -132,13 +132,15 @@ fn decide(
         user_id: old.user_id,
         account_id: old.account_id,
         client_order_id: replacement.client_order_id.clone(),
-        asset: asset.clone(),
+        instrument: asset.instrument(),
         terms,
         held_by: None,
         submitted_at: context.now,
     };
-    let approved = review(&without(ledger, &old), &new, context)?;
-    let order = ledger.accept(new, &approved, Some((old.id, old.group_id)), cause);
+    let approved = review(&without(ledger, &old), new, context)?;
+    let order = ledger
+        .accept(approved, Some((old.id, old.group_id)), cause)
+        .map_err(|_| Refusal::AccountClosed)?;
     ledger
         .apply(
             id,

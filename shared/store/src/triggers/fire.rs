@@ -4,12 +4,12 @@ use super::{Fired, Firing, end, save};
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
-use domain::asset::{Asset, AssetClass, MarketHours};
+use domain::asset::{AssetClass, Instrument};
 use domain::id::{AccountId, AssetId, ClientOrderId, OrderId, TriggerId};
 use domain::money::Quantity;
 use domain::order::{Amount, HeldBy, NewOrder, Order, OrderKind, OrderTerms, Side, TimeInForce};
+use domain::risk;
 use domain::trigger::{Trigger, TriggerState};
-use rust_decimal::Decimal;
 use sea_orm::sea_query::LockType;
 use sea_orm::{
     ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
@@ -20,20 +20,14 @@ use crate::book::{self, Scope};
 use crate::cause::Cause;
 use crate::entity::{trigger_exits, triggers};
 use crate::error::StoreError;
-use crate::ledger::{Fees, Ledger};
-use crate::orders::accept::{AcceptContext, RoleLimits, SavedAnswer, review};
+use crate::ledger::{ApplyError, Ledger};
 use crate::orders::cancel::{CancelAnswer, ask};
 use crate::orders::row::trigger_of;
 
 impl Store {
     /// Fires triggers: those that are still armed, each once. Triggers that someone else fired first are left out of
     /// the answer.
-    pub async fn fire(
-        &self,
-        firings: &[Firing],
-        now: DateTime<Utc>,
-        hours: MarketHours,
-    ) -> Result<Vec<Fired>, StoreError> {
+    pub async fn fire(&self, firings: &[Firing], now: DateTime<Utc>) -> Result<Vec<Fired>, StoreError> {
         self.transaction("fire_triggers", async |tx| {
             let tx = &*tx;
             let pairs: BTreeSet<(AccountId, AssetId)> = firings
@@ -59,7 +53,7 @@ impl Store {
                 if trigger.generation != firing.trigger.generation {
                     continue;
                 }
-                if let Some(one) = fire_one(tx, &mut ledger, trigger, firing, &holding, hours).await? {
+                if let Some(one) = fire_one(tx, &mut ledger, trigger, firing, &holding).await? {
                     fired.push(one);
                 }
             }
@@ -92,7 +86,6 @@ async fn fire_one(
     mut trigger: Trigger,
     firing: &Firing,
     holding: &[Order],
-    hours: MarketHours,
 ) -> Result<Option<Fired>, StoreError> {
     let now = ledger.now;
     let owned = ledger.position(trigger.account_id, trigger.asset_id).quantity;
@@ -111,10 +104,13 @@ async fn fire_one(
         quote_at: firing.quote_at,
     };
     let new = exit_order(&trigger, firing.exit_order_id, quantity, now);
-    let Some(exit) = accept_exit(ledger, new, hours, &cause) else {
-        tracing::error!(trigger.id = %trigger.id, account.id = %trigger.account_id, "a trigger's account is closed: it cannot fire");
-        return Ok(None);
-    };
+    let approved = risk::review_exit(new).map_err(|_| StoreError::Inconsistent {
+        table: "triggers",
+        id: trigger.id.to_string(),
+    })?;
+    let exit = ledger
+        .accept(approved, None, &cause)
+        .map_err(ApplyError::into_inconsistent)?;
     trigger.state = TriggerState::Firing;
     trigger.exit_order_id = Some(exit.id);
     trigger.fired_price = Some(firing.price);
@@ -156,17 +152,10 @@ fn exit_order(trigger: &Trigger, id: OrderId, quantity: Quantity, now: DateTime<
         user_id: trigger.user_id,
         account_id: trigger.account_id,
         client_order_id: ClientOrderId::from(id),
-        asset: Asset {
+        instrument: Instrument {
             id: trigger.asset_id,
             symbol: trigger.symbol.clone(),
             class: trigger.asset_class,
-            exchange: String::new(),
-            name: String::new(),
-            tradable: true,
-            fractionable: true,
-            min_order_size: Decimal::ZERO,
-            min_trade_increment: Decimal::ZERO,
-            price_increment: Decimal::ZERO,
         },
         terms: OrderTerms {
             side: Side::Sell,
@@ -179,34 +168,4 @@ fn exit_order(trigger: &Trigger, id: OrderId, quantity: Quantity, now: DateTime<
         held_by: Some(HeldBy::Trigger(trigger.id)),
         submitted_at: now,
     }
-}
-
-/// An exit passes the same review as every order: limits of new exposure let it through.
-fn accept_exit(ledger: &mut Ledger, new: NewOrder, hours: MarketHours, cause: &Cause) -> Option<Order> {
-    let no_limits = domain::risk::Limits {
-        order_notional: Decimal::ZERO,
-        day_notional: Decimal::ZERO,
-    };
-    let context = AcceptContext {
-        now: ledger.now,
-        hours,
-        limits: RoleLimits {
-            standard: no_limits,
-            admin: no_limits,
-            superadmin: no_limits,
-        },
-        fees: Fees {
-            equity_basis_points: Decimal::ZERO,
-            crypto_basis_points: Decimal::ZERO,
-        },
-        quotes: &std::collections::HashMap::new(),
-        answer: &|order| SavedAnswer {
-            status: 200,
-            body: String::new(),
-            headers: serde_json::Value::Null,
-            order_id: Some(order.id),
-        },
-    };
-    let approved = review(ledger, &new, &context).ok()?;
-    Some(ledger.accept(new, &approved, None, cause))
 }

@@ -65,11 +65,15 @@ async fn follow_exit(
     let left = Quantity::new(exit.remaining_amount().min(owned)).ok();
     match (exit.facts.closed.map(|(how, _)| how), left) {
         (Some(How::Filled), _) => end(&mut trigger, TriggerState::Done, "exit_filled", ledger.now),
-        (Some(How::Canceled), _) => end(&mut trigger, TriggerState::Done, "exit_canceled", ledger.now),
-        (Some(How::Expired | How::Rejected | How::Replaced), None) => {
+        // Someone asked for the exit's end, or nothing was left to sell.
+        (Some(How::Canceled), _) if exit.facts.cancel_requested_at.is_some() => {
+            end(&mut trigger, TriggerState::Done, "exit_canceled", ledger.now);
+        }
+        (Some(How::Canceled | How::Expired | How::Rejected | How::Replaced), None) => {
             end(&mut trigger, TriggerState::Done, "position_closed", ledger.now);
         }
-        (Some(How::Expired | How::Rejected | How::Replaced), Some(left)) => {
+        // Nobody asked for it: what is left is still to be protected.
+        (Some(How::Canceled | How::Expired | How::Rejected | How::Replaced), Some(left)) => {
             tracing::error!(trigger.id = %trigger.id, order.id = %exit.id, order.status = %exit.facts.status(),
                 "an exit ended with quantity left: its trigger is armed again");
             trigger.quantity = trigger.quantity.map(|_| left);

@@ -20,13 +20,13 @@ use rust_decimal::Decimal;
 use sea_orm::sea_query::{Expr, ExprTrait, LockType};
 use sea_orm::{
     ColumnTrait, Condition, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
-    QuerySelect,
+    QuerySelect, QueryTrait,
 };
 use uuid::Uuid;
 
 use crate::Store;
 use crate::book::{self, Scope};
-use crate::entity::triggers;
+use crate::entity::{assets, triggers};
 use crate::error::StoreError;
 use crate::orders::row::{trigger_of, trigger_row};
 
@@ -198,12 +198,21 @@ impl Store {
 
     /// Instruments that armed triggers watch, of one shard.
     pub async fn armed_assets(&self, shard: i32, shards: i32) -> Result<Vec<AssetId>, StoreError> {
-        let ids: Vec<Uuid> = triggers::Entity::find()
+        // One look into the index for each instrument, not one for each trigger.
+        let armed = triggers::Entity::find()
             .select_only()
-            .column(triggers::Column::AssetId)
+            .column(triggers::Column::Id)
             .filter(triggers::Column::State.eq(TriggerState::Armed.as_str()))
-            .distinct()
-            .order_by_asc(triggers::Column::AssetId)
+            .filter(
+                Expr::col((triggers::Entity, triggers::Column::AssetId))
+                    .equals((assets::Entity, assets::Column::Id)),
+            )
+            .into_query();
+        let ids: Vec<Uuid> = assets::Entity::find()
+            .select_only()
+            .column(assets::Column::Id)
+            .filter(Expr::exists(armed))
+            .order_by_asc(assets::Column::Id)
             .into_tuple()
             .all(self.read())
             .await?;
@@ -244,6 +253,9 @@ impl Store {
                 .filter(triggers::Column::State.eq(TriggerState::Armed.as_str()))
                 .filter(triggers::Column::AssetId.eq(quote.asset_id.0))
                 .filter(any)
+                // Those that were armed again, and may still pause, must not crowd out the others.
+                .order_by_asc(triggers::Column::Generation)
+                .order_by_asc(triggers::Column::Id)
                 .limit(limit_per_asset)
                 .all(self.read())
                 .await?;

@@ -18,7 +18,7 @@ use store::{
 use uuid::Uuid;
 
 use crate::given::{
-    LEASE, accept, acknowledged, assert_book_is_sound, begin, claim, context, decimal, filled, go, later,
+    LEASE, accept, accept_all, acknowledged, assert_book_is_sound, begin, claim, context, decimal, filled, go, later,
     own, price, report, request, said, send, status, units,
 };
 
@@ -318,6 +318,81 @@ store::testing::on_both! {
         assert_eq!(status(test, &trader, &sent).await, OrderStatus::PendingNew, "the venue's word ends it");
         assert_eq!(test.expire_unsent(close, MarketHours::Real, 10).await.unwrap(), vec![]);
         assert_book_is_sound(test, &trader).await;
+    }
+
+    async fn an_order_for_the_day_does_not_leave_a_day_late(test: TestStore) {
+        let (trader, asset) = trader(test).await;
+        let order = accept(test, request(&trader, &asset, Side::Buy, "1", Some("100"))).await;
+        let claim = claim(test, &order).await;
+        let next_day = "2026-11-25T15:00:00Z".parse().unwrap();
+        let begun = test.begin_attempt(&claim, "late", next_day, MarketHours::Real).await.unwrap();
+        assert!(matches!(begun, Begin::Gone), "{begun:?}");
+        assert_eq!(status(test, &trader, &order).await, OrderStatus::Expired);
+        assert_eq!(work_of(test).await, Vec::<String>::new());
+    }
+
+    async fn a_page_of_many_reports_is_recorded_whole(test: TestStore) {
+        let trader = test.trader(Role::Superadmin, Decimal::from(100_000)).await;
+        let asset = test.asset("AAPL").await;
+        let requests = (0..600).map(|_| request(&trader, &asset, Side::Buy, "1", Some("10"))).collect();
+        let orders: Vec<Order> = accept_all(test, requests).await.into_iter().map(|answer| answer.unwrap().order).collect();
+        let claims = test.claim_due("worker", LEASE, 1_000).await.unwrap();
+        assert_eq!(claims.len(), 600);
+        for claim in claims.iter().take(3) {
+            let Begin::Go(dispatch) = begin(test, claim).await else { panic!("may be sent") };
+            test.finish_attempt(&dispatch, acknowledged(), later(2)).await.unwrap();
+        }
+        let expired: Vec<_> = orders.iter().map(|order| said(order, Reported::Expired)).collect();
+        assert_eq!(report(test, &trader, &expired).await.applied, 600);
+        assert_eq!(test.balance(trader.account).await.unwrap().reserved, Decimal::ZERO);
+        assert_eq!(work_of(test).await, Vec::<String>::new());
+        let more = (0..600).map(|_| request(&trader, &asset, Side::Buy, "1", Some("10"))).collect();
+        accept_all(test, more).await;
+        let canceled = test.request_cancel_all(trader.account, user(), later(5)).await.unwrap();
+        assert_eq!(canceled.len(), 600);
+        assert_book_is_sound(test, &trader).await;
+    }
+
+    async fn the_end_of_an_order_takes_its_pending_replacement_with_it(test: TestStore) {
+        let (trader, asset) = trader(test).await;
+        let old = accept(test, request(&trader, &asset, Side::Buy, "10", Some("100"))).await;
+        send(test, &old).await;
+        let new = replace(test, &trader, &asset, &old, replacement(None, Some("101"))).await.unwrap();
+        report(test, &trader, &[said(&old, Reported::Expired)]).await;
+        assert_eq!(status(test, &trader, &new).await, OrderStatus::Rejected);
+        assert_eq!(test.balance(trader.account).await.unwrap().reserved, Decimal::ZERO);
+        let user = test.account_view(trader.account).await.unwrap().unwrap();
+        assert_eq!(user.user_notional_open, Decimal::ZERO);
+    }
+
+    async fn reports_and_replacements_at_once_leave_no_order_behind(test: TestStore) {
+        let (trader, asset) = trader(test).await;
+        for round in 0..10 {
+            let old = accept(test, request(&trader, &asset, Side::Buy, "1", Some("10"))).await;
+            send(test, &old).await;
+            let fill = [filled(&old, &format!("race-{round}"), "1", "10")];
+            let (replaced, _) = tokio::join!(
+                replace(test, &trader, &asset, &old, replacement(None, Some("11"))),
+                report(test, &trader, &fill),
+            );
+            if let Ok(new) = replaced {
+                assert_eq!(status(test, &trader, &new).await, OrderStatus::Rejected, "round {round}");
+            }
+            assert_eq!(test.balance(trader.account).await.unwrap().reserved, Decimal::ZERO, "round {round}");
+        }
+        assert_book_is_sound(test, &trader).await;
+    }
+
+    async fn a_cancel_waits_for_the_submission_without_a_poll(test: TestStore) {
+        let (trader, asset) = trader(test).await;
+        let order = accept(test, request(&trader, &asset, Side::Buy, "1", Some("100"))).await;
+        let sending = go(test, &order).await;
+        test.request_cancel(trader.account, order.id, user(), later(2)).await.unwrap();
+        let Begin::Later { due_in, .. } = begin(test, &claim(test, &order).await).await else { panic!("not known") };
+        assert!(due_in >= Duration::from_secs(5), "{due_in:?}");
+        test.finish_attempt(&sending, acknowledged(), later(3)).await.unwrap();
+        let cancel = go(test, &order).await;
+        assert_eq!(cancel.claim.kind, WorkKind::Cancel, "due at once, now that the venue has the order");
     }
 
     async fn selling_what_is_owned_realizes_its_profit(test: TestStore) {

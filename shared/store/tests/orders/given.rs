@@ -57,7 +57,7 @@ pub(crate) fn request(
             user_id: trader.user,
             account_id: trader.account,
             client_order_id: ClientOrderId::from(id),
-            asset: asset.clone(),
+            instrument: asset.instrument(),
             terms: OrderTerms {
                 side,
                 amount: Amount::Quantity(units(quantity)),
@@ -143,7 +143,7 @@ pub(crate) async fn claim(test: &TestStore, order: &Order) -> Claim {
 }
 
 pub(crate) async fn begin(test: &TestStore, claim: &Claim) -> Begin {
-    test.begin_attempt(claim, "correlation", later(1)).await.unwrap()
+    test.begin_attempt(claim, "correlation", later(1), MarketHours::Ignore).await.unwrap()
 }
 
 pub(crate) async fn go(test: &TestStore, order: &Order) -> Dispatch {

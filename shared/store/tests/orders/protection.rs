@@ -1,6 +1,6 @@
 //! Triggers: made, fired once, settled.
 
-use domain::asset::{Asset, MarketHours};
+use domain::asset::Asset;
 use domain::id::{OrderId, TriggerId};
 use domain::lifecycle::OrderStatus;
 use domain::order::Side;
@@ -53,7 +53,7 @@ fn firing(trigger: &Trigger, at: &str) -> Firing {
 }
 
 async fn fire(test: &store::Store, trigger: &Trigger, at: &str) -> Vec<Fired> {
-    test.fire(&[firing(trigger, at)], later(10), MarketHours::Ignore)
+    test.fire(&[firing(trigger, at)], later(10))
         .await
         .unwrap()
 }
@@ -137,6 +137,37 @@ store::testing::on_both! {
         assert_eq!(test.position(trader.account, asset.id).await.unwrap(), None);
         assert_eq!(state(test, &trader, &trigger).await.0, TriggerState::Done);
         assert_book_is_sound(test, &trader).await;
+    }
+
+    async fn an_exit_asks_for_the_end_of_sells_that_came_after_it_fired(test: TestStore) {
+        let (trader, asset) = owner(test).await;
+        let trigger = protect(test, stop(&trader, &asset, "95", None)).await;
+        let exit = fire(test, &trigger, "94").await.remove(0).exit;
+        let stubborn = accept(test, request(&trader, &asset, Side::Sell, "10", Some("120"))).await;
+        send(test, &stubborn).await;
+        assert!(matches!(begin(test, &claim(test, &exit).await).await, Begin::Later { .. }));
+        assert_eq!(status(test, &trader, &stubborn).await, OrderStatus::PendingCancel);
+        report(test, &trader, &[said(&stubborn, Reported::Canceled)]).await;
+        wait_until_due().await;
+        send(test, &exit).await;
+        assert_eq!(status(test, &trader, &exit).await, OrderStatus::New);
+    }
+
+    async fn a_venue_that_ends_an_exit_by_itself_arms_its_trigger_again(test: TestStore) {
+        let (trader, asset) = owner(test).await;
+        let trigger = protect(test, stop(&trader, &asset, "95", None)).await;
+        let exit = fire(test, &trigger, "94").await.remove(0).exit;
+        send(test, &exit).await;
+        report(test, &trader, &[said(&exit, Reported::Canceled)]).await;
+        let again = test.trigger(trader.account, trigger.id).await.unwrap().unwrap();
+        assert_eq!((again.state, again.generation), (TriggerState::Armed, 2));
+    }
+
+    async fn a_stop_of_a_user_who_was_deactivated_still_fires(test: TestStore) {
+        let (trader, asset) = owner(test).await;
+        let trigger = protect(test, stop(&trader, &asset, "95", None)).await;
+        test.set_user_active(trader.user, false).await.unwrap();
+        assert_eq!(fire(test, &trigger, "94").await.len(), 1);
     }
 
     async fn a_position_that_closes_by_other_means_ends_its_triggers(test: TestStore) {

@@ -95,7 +95,7 @@ async fn begin(worker: &Worker, claim: Claim) -> Result<Begun<'_>, Outcome> {
     let correlation_id = Uuid::now_v7().to_string();
     let store = &worker.app.store;
     let dispatch = match store
-        .begin_attempt(&claim, &correlation_id, worker.app.clock.now())
+        .begin_attempt(&claim, &correlation_id, worker.app.clock.now(), worker.app.hours)
         .await
     {
         Ok(Begin::Go(dispatch)) => dispatch,
