@@ -144,25 +144,57 @@ async fn a_migration_that_is_held_back_is_named() {
     assert!(detail.starts_with("pending: m2026"), "{detail}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_worker_that_sleeps_past_its_lease_is_refused_when_it_wakes() {
-    let mut site = Site::plan(SetUp::Postgres)
-        .processes(1, 2, 1)
-        .fault(Role::Worker, "worker::after_begin=1*sleep(200)->off")
+/// The first worker is stopped at `point` for longer than its lease, while the second one takes the order over.
+async fn one_order_is_sent_once_although_its_worker_is_stopped_at(point: &str) {
+    let plan = Site::plan(SetUp::Postgres).processes(1, 2, 1);
+    let mut site = plan
+        .fault(Role::Worker, &format!("{point}=1*sleep(1500)->off"))
         .start()
         .await;
     let client = site.client();
-    // Both workers may take it; the first is stopped in any case, with whatever it has claimed.
-    let first = client.place(&market_order("buy", "AAPL", "3")).await;
-    site.processes(Role::Worker)[0].signal("STOP");
-    client.order_in(&first, &["filled"]).await;
-    let second = client.place(&market_order("buy", "AAPL", "2")).await;
-    client.order_in(&second, &["filled"]).await;
-    site.processes(Role::Worker)[0].signal("CONT");
-    let third = client.place(&market_order("buy", "AAPL", "1")).await;
-    client.order_in(&third, &["filled"]).await;
+    let signal = |site: &mut Site, worker: usize, signal| site.processes(Role::Worker)[worker].signal(signal);
+    signal(&mut site, 1, "STOP");
+    let id = client.place(&market_order("buy", "AAPL", "3")).await;
+    let book = Book::open(&site.place).await;
+    let is_there = if point == "worker::after_claim" {
+        ("order_work", "claimed_by IS NOT NULL")
+    } else {
+        ("broker_attempts", "ended_at IS NULL")
+    };
+    eventually("the first worker is at the point", async || {
+        (book.count(is_there.0, is_there.1).await == 1).then_some(())
+    })
+    .await;
+    signal(&mut site, 0, "STOP");
+    signal(&mut site, 1, "CONT");
+    client.order_in(&id, &["filled"]).await;
+    let sent = |site: &mut Site, worker: usize| site.processes(Role::Worker)[worker].log().contains(&id);
+    assert!(sent(&mut site, 1), "the second worker took it over");
+    signal(&mut site, 0, "CONT");
+    // Both work on: what the first one wakes up with is refused, and nothing else is.
+    for _ in 0..3 {
+        client.buy("AAPL", "1").await;
+    }
+    eventually("no work is left", async || {
+        (book.count("order_work", "1 = 1").await == 0).then_some(())
+    })
+    .await;
     assert_eq!(client.get("/v2/positions/AAPL").await.expect(200)["qty"], "6");
     let paper = Book::open_paper(&site.place).await;
-    assert_eq!(paper.paper_count("paper_orders", "1 = 1").await, 3);
+    assert_eq!(
+        paper.paper_count("paper_orders", "1 = 1").await,
+        4,
+        "each was sent once"
+    );
     audit(&site.place).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_is_stopped_after_its_claim_sends_nothing_when_it_wakes_after_its_lease() {
+    one_order_is_sent_once_although_its_worker_is_stopped_at("worker::after_claim").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_is_stopped_before_its_send_sends_nothing_when_it_wakes_after_its_lease() {
+    one_order_is_sent_once_although_its_worker_is_stopped_at("worker::after_begin").await;
 }

@@ -26,7 +26,12 @@ impl Newcomer {
 
     /// Starts the program there, and waits for its welcome.
     pub(crate) async fn start(&self, log: &str) -> Process {
-        let variables = BTreeMap::from([("PORT".to_owned(), "0".to_owned())]);
+        self.start_with(log, BTreeMap::new()).await
+    }
+
+    /// The same with variables, as if they stood before the command.
+    pub(crate) async fn start_with(&self, log: &str, mut variables: BTreeMap<String, String>) -> Process {
+        variables.insert("PORT".to_owned(), "0".to_owned());
         let log = self.directory.path().join(log);
         let program = environment::program("arbion");
         let mut process = Process::start(&program, &[], &variables, self.directory.path(), log);
@@ -51,7 +56,7 @@ impl Newcomer {
 }
 
 /// The address that the welcome names.
-fn address(process: &Process) -> String {
+pub(crate) fn address(process: &Process) -> String {
     let log = process.log();
     let line = log
         .lines()

@@ -1,51 +1,79 @@
 //! The README is true: its tour is run line by line, and its tables are what the program says.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::first_trade::Newcomer;
+use crate::first_trade::{Newcomer, address};
+use crate::support::process::Process;
 use crate::support::{repository, wait};
 
-/// A line that a newcomer types, and what must be in the answer, in this order.
-#[derive(Debug)]
-struct Step {
-    command: String,
-    fragments: Vec<String>,
+/// What a newcomer does with a line of the tour.
+#[derive(Debug, PartialEq, Eq)]
+enum Step {
+    /// Starts Arbion in another terminal, with these variables.
+    Start(BTreeMap<String, String>),
+    /// Types a line, and finds these fragments in the answer.
+    Type { command: String, fragments: Vec<String> },
 }
 
 fn readme() -> String {
     std::fs::read_to_string(repository().join("README.md")).unwrap()
 }
 
-/// The lines of the blocks that are marked `console`.
+/// The lines of the blocks that are marked `console`, and of those that start Arbion.
 fn tour(readme: &str) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
-    let mut is_inside = false;
+    let mut block = None;
     for line in readme.lines() {
-        if line.starts_with("```") {
-            is_inside = line == "```console";
-        } else if let (true, Some(command)) = (is_inside, line.strip_prefix("$ ")) {
-            steps.push(Step {
+        if let Some(kind) = line.strip_prefix("```") {
+            block = Some(kind).filter(|kind| !kind.is_empty());
+        } else if block == Some("sh") {
+            steps.extend(start(line));
+        } else if block != Some("console") {
+            continue;
+        } else if let Some(command) = line.strip_prefix("$ ") {
+            steps.push(Step::Type {
                 command: command.to_owned(),
                 fragments: Vec::new(),
             });
-        } else if is_inside {
-            let fragments = line
+        } else {
+            let told = line
                 .split('…')
                 .map(str::trim)
                 .filter(|fragment| !fragment.is_empty());
-            let step = steps.last_mut().expect("an answer before any command");
-            step.fragments.extend(fragments.map(str::to_owned));
+            let Some(Step::Type { fragments, .. }) = steps.last_mut() else {
+                panic!("an answer to nothing: {line}")
+            };
+            fragments.extend(told.map(str::to_owned));
         }
     }
     steps
 }
 
+/// The variables of a line that starts Arbion.
+fn start(line: &str) -> Option<Step> {
+    let words = line
+        .split(" #")
+        .next()
+        .unwrap()
+        .trim()
+        .strip_suffix("cargo run")?
+        .split_whitespace();
+    let variables = words.map(|word| {
+        word.split_once('=')
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    });
+    variables.collect::<Option<_>>().map(Step::Start)
+}
+
 /// Runs a command in a shell that knows the tour's aliases; answers what it prints.
-fn run(prelude: &str, command: &str, directory: &std::path::Path) -> String {
+fn run(prelude: &str, command: &str, directory: &Path) -> String {
     let script = format!("shopt -s expand_aliases\n{prelude}\n{command}\n");
-    let output = Command::new("bash")
+    let mut bash = Command::new("bash");
+    let output = bash
         .args(["-c", &script])
         .current_dir(directory)
         .stdin(Stdio::null())
@@ -61,44 +89,47 @@ fn run(prelude: &str, command: &str, directory: &std::path::Path) -> String {
 
 /// The first fragment that `answer` lacks.
 fn missing<'a>(answer: &str, fragments: &'a [String]) -> Option<&'a str> {
-    let mut rest = answer;
-    for fragment in fragments {
-        match rest.split_once(fragment.as_str()) {
-            Some((_, after)) => rest = after,
-            None => return Some(fragment),
-        }
-    }
-    None
+    fragments
+        .iter()
+        .map(String::as_str)
+        .find(|fragment| !answer.contains(fragment))
 }
 
-#[tokio::test]
-async fn every_line_of_the_tour_does_what_the_readme_says() {
-    let steps = tour(&readme());
-    assert!(steps.len() >= 5, "the tour has {} lines", steps.len());
-    let newcomer = Newcomer::new();
-    let process = newcomer.start("tour.log").await;
-    let address = newcomer
-        .client(&process)
-        .base()
-        .strip_prefix("http://")
-        .unwrap()
-        .to_owned();
-    let mut prelude = String::new();
-    for Step { command, fragments } in steps {
-        let here = command
-            .replace("localhost:5000", &address)
-            .replace("127.0.0.1:5000", &address);
-        if here.starts_with("alias ") || here.starts_with("cd ") {
-            writeln!(prelude, "{here}").unwrap();
-            continue;
+/// A newcomer on their way through the tour.
+struct Walk {
+    newcomer: Newcomer,
+    servers: Vec<Process>,
+    /// The addresses that the README names, and those that the servers have here.
+    addresses: Vec<(String, String)>,
+    prelude: String,
+}
+
+impl Walk {
+    async fn start(&mut self, variables: &BTreeMap<String, String>) {
+        let port = variables.get("PORT").map_or("5000", String::as_str);
+        let log = format!("tour-{port}.log");
+        let process = self.newcomer.start_with(&log, variables.clone()).await;
+        let here = address(&process).strip_prefix("http://").unwrap().to_owned();
+        self.addresses.push((format!("localhost:{port}"), here));
+        self.servers.push(process);
+    }
+
+    async fn type_in(&mut self, command: &str, fragments: &[String]) {
+        let mut here = command.to_owned();
+        for (named, address) in &self.addresses {
+            here = here.replace(named, address);
+        }
+        if here.starts_with("alias ") {
+            writeln!(self.prelude, "{here}").unwrap();
+            return;
         }
         // A person who looks again a moment later may do so; a person who orders twice may not.
-        let is_look = !here.contains(" -d ") && !here.contains(" -X ");
+        let is_look = ![" -d ", " -X ", "echo "].iter().any(|word| here.contains(word));
         let deadline = Instant::now() + Duration::from_secs(if is_look { 15 } else { 0 });
         loop {
-            let answer = run(&prelude, &here, newcomer.path());
-            let Some(fragment) = missing(&answer, &fragments) else {
-                break;
+            let answer = run(&self.prelude, &here, self.newcomer.path());
+            let Some(fragment) = missing(&answer, fragments) else {
+                return;
             };
             assert!(
                 Instant::now() < deadline,
@@ -109,13 +140,47 @@ async fn every_line_of_the_tour_does_what_the_readme_says() {
     }
 }
 
+#[tokio::test]
+async fn every_line_of_the_tour_does_what_the_readme_says() {
+    let steps = tour(&readme());
+    let typed = steps.iter().filter(|step| matches!(step, Step::Type { .. }));
+    assert!(
+        typed.count() >= 10 && steps.contains(&Step::Start(BTreeMap::new())),
+        "{steps:?}"
+    );
+    let mut walk = Walk {
+        newcomer: Newcomer::new(),
+        servers: Vec::new(),
+        addresses: Vec::new(),
+        prelude: String::new(),
+    };
+    for step in &steps {
+        match step {
+            Step::Start(variables) => walk.start(variables).await,
+            Step::Type { command, fragments } => walk.type_in(command, fragments).await,
+        }
+    }
+}
+
 #[test]
-fn a_step_is_a_command_and_the_fragments_of_its_answer() {
-    let steps = tour("text\n```console\n$ one\n… \"a\":1 … \"b\" …\n$ two\n```\n```sh\n$ three\n```\n");
-    assert_eq!(steps.len(), 2);
-    assert_eq!((steps[0].command.as_str(), steps[0].fragments.len()), ("one", 2));
-    assert_eq!(missing("{\"a\":1,\"b\":2}", &steps[0].fragments), None);
-    assert_eq!(missing("{\"b\":2,\"a\":1}", &steps[0].fragments), Some("\"b\""));
+fn a_step_starts_arbion_or_is_a_command_with_the_fragments_of_its_answer() {
+    let text = "text\n```sh\nA=1 PORT=5001 cargo run    # start\ncargo build\n```\n\
+                ```console\n$ one\n… \"a\":1 … \"b\" …\n$ two\n```\n$ three\n";
+    let typed = |command: &str, fragments: &[&str]| Step::Type {
+        command: command.to_owned(),
+        fragments: fragments.iter().map(|fragment| (*fragment).to_owned()).collect(),
+    };
+    let variables = [("A", "1"), ("PORT", "5001")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let expected = [
+        Step::Start(variables.into()),
+        typed("one", &["\"a\":1", "\"b\""]),
+        typed("two", &[]),
+    ];
+    assert_eq!(tour(text), expected);
+    assert_eq!(
+        missing("{\"a\":1}", &["\"a\":1".to_owned(), "\"b\"".to_owned()]),
+        Some("\"b\"")
+    );
 }
 
 #[test]
