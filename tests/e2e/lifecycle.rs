@@ -4,16 +4,15 @@ use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
 use crate::support::client::{limit_order, market_order, text};
-use crate::support::{Client, Site, audit, eventually, on_both};
+use crate::support::site::Plan;
+use crate::support::{Client, SetUp, Site, audit, eventually, on_both};
 
 /// Room for orders that are larger than what a quote offers.
-async fn rich(set_up: crate::support::SetUp) -> Site {
+fn rich(set_up: SetUp) -> Plan {
     Site::plan(set_up)
         .set("PAPER_STARTING_CASH", "10000000")
         .set("RISK_SUPERADMIN_ORDER_NOTIONAL", "5000000")
         .set("RISK_SUPERADMIN_DAY_NOTIONAL", "50000000")
-        .start()
-        .await
 }
 
 fn decimal(value: &Value) -> Decimal {
@@ -104,22 +103,22 @@ on_both! {
     }
 
     async fn a_large_order_fills_in_parts_from_quote_to_quote(set_up: SetUp) {
-        let site = rich(set_up).await;
+        // A recorded quote offers 1000 units, and each second is a new quote.
+        let site = rich(set_up).set("MARKET_DATA", "replay").set("REPLAY_SPEED", "0").start().await;
         let client = site.client();
-        // A quote of DIA offers 500 units or so.
-        let id = client.place(&market_order("buy", "DIA", "900")).await;
-        let partly = client.order_in(&id, &["partially_filled"]).await;
-        let so_far = decimal(&partly["filled_qty"]);
-        assert!(so_far > Decimal::ZERO && so_far < Decimal::from(900), "{partly}");
-        client.order_in(&id, &["filled"]).await;
+        let id = client.place(&market_order("buy", "AAPL", "1500")).await;
+        assert_eq!(client.order_in(&id, &["partially_filled"]).await["filled_qty"], "1000");
+        assert_eq!(client.order_in(&id, &["filled"]).await["filled_qty"], "1500");
         let events = client.get("/v2/events").await.expect(200);
-        let fills = events["events"].as_array().unwrap().iter().filter(|event| text(&event["event"]).contains("fill"));
-        assert!(fills.count() > 1, "{events}");
+        let fills: Vec<_> = events["events"].as_array().unwrap().iter()
+            .filter(|event| text(&event["event"]).contains("fill"))
+            .collect();
+        assert_eq!(fills.len(), 2, "{events}");
         audit(&site.place).await;
     }
 
     async fn ioc_takes_what_is_there_and_fok_all_or_nothing(set_up: SetUp) {
-        let site = rich(set_up).await;
+        let site = rich(set_up).start().await;
         let client = site.client();
         let order = |symbol, quantity, time_in_force| json!({
             "symbol": symbol, "qty": quantity, "side": "buy", "type": "market", "time_in_force": time_in_force

@@ -33,7 +33,7 @@ fn tour(readme: &str) -> Vec<Step> {
         } else if block == Some("sh") {
             steps.extend(start(line));
         } else if block != Some("console") {
-            continue;
+            // Prose, and blocks in other languages.
         } else if let Some(command) = line.strip_prefix("$ ") {
             steps.push(Step::Type {
                 command: command.to_owned(),
