@@ -1,5 +1,5 @@
-//! What every process needs around the business: configuration, clock, secrets, telemetry, shutdown,
-//! Redis and wake-ups. It knows nothing of orders and depends on no other crate of the workspace.
+//! What every process needs around the business: configuration, clock, secrets, telemetry, shutdown and
+//! Redis. It knows nothing of orders and depends on no other crate of the workspace.
 //!
 //! Reading order:
 //!
@@ -9,13 +9,14 @@
 //! 4. [`telemetry`]: log lines, for people or as JSON.
 //! 5. [`shutdown`]: signals, tracked tasks, draining.
 //! 6. [`redis`]: a connection that never blocks its caller for long, and says when it is down.
-//! 7. [`wakeup`]: "look now" between tasks and between processes; a hint, never the truth.
+//! 7. [`exit`]: how a program ends that can't go on.
 //!
 //! Invariants: nothing here waits for Redis without a limit; no secret is ever printed by a `Debug` or
 //! `Display`; tests hand in their own lookups and clocks instead of changing the process.
 
 pub mod clock;
 pub mod config;
+pub mod exit;
 pub mod redis;
 pub mod secret_url;
 pub mod secrets;
@@ -24,7 +25,6 @@ pub mod telemetry;
 #[cfg(any(test, feature = "test-support"))]
 pub mod test_redis;
 pub mod version;
-pub mod wakeup;
 
 pub use clock::{Clock, ManualClock, SharedClock, SystemClock};
 pub use config::{Config, ConfigError};

@@ -29,6 +29,9 @@ impl ConfigError {
 
 fn list(errors: &[VariableError]) -> String {
     let mut text = String::from("the configuration cannot be used:");
+    if let [error] = errors {
+        return format!("{text} {error}");
+    }
     for error in errors {
         text.push_str("\n  ");
         text.push_str(&error.to_string());

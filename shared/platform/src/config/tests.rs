@@ -400,6 +400,15 @@ fn all_faults_are_reported_together_in_the_order_of_the_table() {
 }
 
 #[test]
+fn a_single_fault_is_told_in_one_line() {
+    let error = parse(&[("PORT", "many")]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the configuration cannot be used: PORT must be a whole number from 0 to 65535, not \"many\" (for example PORT=5000)"
+    );
+}
+
+#[test]
 fn production_without_secrets_is_refused_naming_each_and_the_command_that_makes_one() {
     let missing = errors(&[("ARBION_ENV", "production")]);
     let texts: Vec<String> = missing.iter().map(ToString::to_string).collect();

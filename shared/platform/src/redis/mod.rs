@@ -31,7 +31,7 @@ pub use breaker::Breaker;
 
 /// The database numbers of the one Redis server.
 pub mod databases {
-    /// Queue signals and wake-ups.
+    /// Queue signals.
     pub const QUEUE: u8 = 0;
     /// The application cache.
     pub const CACHE: u8 = 1;
@@ -50,8 +50,6 @@ pub const BREAKER_PAUSE: Duration = Duration::from_secs(1);
 const CONNECTION_TIMEOUT: Duration = Duration::from_millis(500);
 const UNRESPONSIVE_TIMEOUT: Duration = Duration::from_secs(2);
 const UNRESPONSIVE_CHECK: Duration = Duration::from_millis(500);
-/// Pub/sub messages that may wait for their reader; `fred` drops the oldest of more, and says so.
-const MESSAGES_MAX: usize = 1_024;
 const RECONNECT_MS_MIN: u32 = 50;
 const RECONNECT_MS_MAX: u32 = 1_000;
 /// Pause before a client that gave up (a refused password, for instance) is started anew.
@@ -197,7 +195,7 @@ pub fn database_url(url: &SecretUrl, database: u8) -> SecretUrl {
 
 /// Makes ring the provider of cryptography for TLS in this process. Further calls do nothing.
 ///
-/// Two providers are compiled in, and rustls refuses to choose between them by itself.
+/// Where a dependency brings a second provider, rustls refuses to choose between the two by itself.
 pub fn install_crypto_provider() {
     // An error only says that a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -220,7 +218,7 @@ fn parse_url(url: &SecretUrl) -> Result<FredConfig, FredError> {
 }
 
 /// A client that was not started yet, with every time-out set.
-pub(crate) fn new_client(url: &SecretUrl) -> Result<Client, RedisUrlError> {
+fn new_client(url: &SecretUrl) -> Result<Client, RedisUrlError> {
     install_crypto_provider();
     let refused = |source| RedisUrlError {
         url: url.clone(),
@@ -232,7 +230,6 @@ pub(crate) fn new_client(url: &SecretUrl) -> Result<Client, RedisUrlError> {
     Builder::from_config(config)
         .with_performance_config(|performance| {
             performance.default_command_timeout = COMMAND_TIMEOUT;
-            performance.broadcast_channel_capacity = MESSAGES_MAX;
         })
         .with_connection_config(|connection| {
             connection.connection_timeout = CONNECTION_TIMEOUT;
@@ -256,7 +253,7 @@ pub(crate) fn new_client(url: &SecretUrl) -> Result<Client, RedisUrlError> {
 
 /// Keeps the client's connection task alive until `stop`; the client itself reconnects, but gives up on some
 /// errors.
-pub(crate) async fn keep_connected(client: Client, stop: CancellationToken) {
+async fn keep_connected(client: Client, stop: CancellationToken) {
     loop {
         let mut connection = client.connect();
         tokio::select! {

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use fred::interfaces::{KeysInterface as _, LuaInterface as _};
+use fred::interfaces::{ClientLike as _, KeysInterface as _};
 
 use tracing::dispatcher::with_default;
 
@@ -129,7 +129,7 @@ async fn an_error_of_the_server_is_an_answer_and_opens_no_breaker() {
     let redis = TestRedis::start().unwrap();
     let handle = connected(&redis, 0).await;
     let answer = handle
-        .call(async |client| client.eval::<(), _, _, _>("no lua", "", "").await)
+        .call(async |client| client.custom::<(), _>(fred::cmd!("NONSENSE"), vec![""]).await)
         .await;
     assert!(matches!(answer, Err(RedisError::Command(_))), "{answer:?}");
     assert!(handle.is_up());

@@ -95,17 +95,13 @@ impl LocalSecrets {
         if let Some(text) = read_if_there(&path)? {
             return parse(&path, &text, false);
         }
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(data_dir)
-            .map_err(failed("create the directory", data_dir))?;
+        private_directory(data_dir).map_err(failed("create the directory", data_dir))?;
         let mut text =
             String::from("# Secrets of this installation, created at its first start. Keep a copy.\n");
         for name in NAMES {
             text.extend([name, "=", &URL_SAFE.encode(random_bytes()), "\n"]);
         }
-        let created = place(&path, &text)?;
+        let created = create_private(&path, text.as_bytes()).map_err(failed("create", &path))?;
         // Of several first starts one wins; the others read what it wrote.
         let text = read_if_there(&path)?.unwrap_or(text);
         parse(&path, &text, created)
@@ -119,6 +115,25 @@ pub fn write_private(path: &Path, contents: &[u8]) -> io::Result<()> {
     fs::rename(&draft, path)
         .and_then(|()| sync_directory(path))
         .inspect_err(|_| remove(&draft))
+}
+
+/// Makes a file that holds `contents` and that only its owner can read, unless there is one; answers whether it did. Of
+/// several callers at once one makes it, and a reader sees all of it or no file.
+pub fn create_private(path: &Path, contents: &[u8]) -> io::Result<bool> {
+    let draft = write_draft(path, contents)?;
+    // Unlike a rename, a hard link never replaces the file of another process.
+    let linked = fs::hard_link(&draft, path);
+    remove(&draft);
+    match linked {
+        Ok(()) => sync_directory(path).map(|()| true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes a directory that only its owner can enter, and those above it; one that is there stays as it is.
+pub fn private_directory(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 /// 256 random bits as url-safe base64 without padding: 43 characters.
@@ -170,22 +185,6 @@ fn read_if_there(path: &Path) -> Result<Option<String>, SecretsError> {
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(failed("read", path)(error)),
-    }
-}
-
-/// Writes the file unless there is one; answers whether it did.
-fn place(path: &Path, text: &str) -> Result<bool, SecretsError> {
-    let draft = write_draft(path, text.as_bytes()).map_err(failed("write beside", path))?;
-    // Unlike a rename, a hard link never replaces the file of another process.
-    let linked = fs::hard_link(&draft, path);
-    remove(&draft);
-    match linked {
-        Ok(()) => {
-            sync_directory(path).map_err(failed("sync the directory of", path))?;
-            Ok(true)
-        }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        Err(error) => Err(failed("create", path)(error)),
     }
 }
 
