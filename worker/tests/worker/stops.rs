@@ -11,7 +11,7 @@ use store::NewTrigger;
 use store::testing::TestStore;
 use uuid::Uuid;
 
-use crate::broker_script::ScriptedBroker;
+use crate::broker_script::{ScriptedBroker, Step};
 use crate::given::{Given, price, units};
 
 impl Given<'_> {
@@ -108,6 +108,25 @@ store::testing::on_both! {
         given.broker.fill(exit, "3", "89");
         assert_eq!(given.execute(exit).await, Outcome::Done);
         assert_eq!(given.trigger(stop).await.state, TriggerState::Done);
+    }
+
+    async fn an_exit_that_waited_long_for_sells_is_not_punished_for_it(test: TestStore) {
+        let given = Given::new(test, ScriptedBroker::new([Step::Take, Step::Take, Step::NotSent])).await;
+        given.own("3").await;
+        let sell = given.accept(Side::Sell, "3").await;
+        given.execute(sell.id).await;
+        let stop = given.protect(None).await;
+        given.price("90");
+        given.sweep(1).await;
+        let exit = given.trigger(stop).await.exit_order_id.unwrap();
+        for _ in 0..9 {
+            assert!(matches!(given.execute(exit).await, Outcome::RetryAt(_)), "the sell still holds the quantity");
+            given.pass_pause(exit).await;
+        }
+        given.execute(sell.id).await;
+        given.pass_pause(exit).await;
+        let soon = given.clock_now() + TimeDelta::milliseconds(250);
+        assert_eq!(given.execute(exit).await, Outcome::RetryAt(soon), "its first call failed");
     }
 
     async fn a_stale_quote_fires_nothing_and_the_sweep_says_so(test: TestStore) {

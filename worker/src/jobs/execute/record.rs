@@ -28,7 +28,7 @@ enum Follow {
 impl Answered<'_> {
     /// Records the answer, and reads what else the broker reports about the connection.
     pub(super) async fn record(self) -> Outcome {
-        let follow = follow(&self.answer, earlier(self.dispatch.claim.attempts));
+        let follow = follow(&self.answer, earlier(self.dispatch.n));
         if let Err(error) = self.write(follow).await {
             return match error {
                 // The claim ran out and another worker has the work: what it finds out counts.
@@ -102,7 +102,7 @@ impl Answered<'_> {
     }
 }
 
-/// What follows from an answer after `attempts` tries before this one.
+/// What follows from an answer after `attempts` calls before this one.
 fn follow(answer: &Answer, attempts: u32) -> Follow {
     match answer {
         Answer::Called(Called::Acknowledged { .. }) | Answer::LookedUp(LookUp::Present(_)) => Follow::Reports,
@@ -155,9 +155,9 @@ const fn may_pass(error: &StoreError) -> bool {
     }
 }
 
-/// The tries before this one; a claim counts itself.
-fn earlier(attempts: i32) -> u32 {
-    u32::try_from(attempts).unwrap_or(0).saturating_sub(1)
+/// The calls before number `n`. Claims would count too much: one that only waited is no failure.
+fn earlier(n: i32) -> u32 {
+    u32::try_from(n).unwrap_or(0).saturating_sub(1)
 }
 
 #[cfg(test)]
