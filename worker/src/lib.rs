@@ -28,6 +28,7 @@ mod name;
 mod poll;
 mod readers;
 pub mod setup;
+mod slots;
 pub mod worker;
 
 use std::sync::Arc;

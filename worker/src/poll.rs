@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use platform::Shutdown;
 use queue::QueueHealth;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::task::TaskTracker;
 
 use crate::duties::sleep;
 use crate::jobs::{execute, sweep_stops};
+use crate::slots::Slot;
 use crate::worker::Worker;
 
 /// Between two looks while no signal arrives.
@@ -35,8 +35,8 @@ pub(crate) async fn orders(worker: Arc<Worker>, shutdown: &Shutdown) {
     while !token.is_cancelled() {
         worker.due.clear();
         let more = tokio::select! {
-            permits = worker.free_slots() => {
-                worker.guarded("poll", look(&worker, &started, permits)).await.unwrap_or(false)
+            slots = worker.slots.all_free() => {
+                worker.guarded("poll", look(&worker, &started, slots)).await.unwrap_or(false)
             }
             () = token.cancelled() => break,
         };
@@ -63,10 +63,10 @@ pub(crate) async fn sweeps(worker: &Worker, shutdown: &Shutdown) {
     }
 }
 
-/// Starts what is due, one piece of work for each permit. Answers whether more may wait.
-async fn look(worker: &Arc<Worker>, started: &TaskTracker, permits: Vec<OwnedSemaphorePermit>) -> bool {
+/// Starts what is due, one piece of work for each slot. Answers whether more may wait.
+async fn look(worker: &Arc<Worker>, started: &TaskTracker, slots: Vec<Slot>) -> bool {
     let options = &worker.app.options;
-    let limit = u64::try_from(permits.len()).unwrap_or(u64::MAX);
+    let limit = u64::try_from(slots.len()).unwrap_or(u64::MAX);
     let claims = match worker
         .app
         .store
@@ -79,11 +79,11 @@ async fn look(worker: &Arc<Worker>, started: &TaskTracker, permits: Vec<OwnedSem
             return false;
         }
     };
-    let is_full = claims.len() == permits.len();
-    for (claim, permit) in claims.into_iter().zip(permits) {
+    let is_full = claims.len() == slots.len();
+    for (claim, slot) in claims.into_iter().zip(slots) {
         let worker = Arc::clone(worker);
         started.spawn(async move {
-            let _permit: OwnedSemaphorePermit = permit;
+            let _slot: Slot = slot;
             let work = Box::pin(execute::execute(&worker, claim));
             worker.guarded("execute", work).await;
         });

@@ -12,7 +12,6 @@ use futures::future::BoxFuture;
 use platform::Shutdown;
 use queue::{ConsumerOptions, Job, Outcome};
 use store::StoreError;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::app::WorkerApp;
 use crate::due::DueTimes;
@@ -23,6 +22,7 @@ use crate::judge::Marks;
 use crate::metrics::{Counters, WorkerMetrics};
 use crate::poll;
 use crate::readers::Readers;
+use crate::slots::Slots;
 
 /// A worker.
 pub struct Worker {
@@ -32,14 +32,13 @@ pub struct Worker {
     pub(crate) marks: Marks,
     pub(crate) due: DueTimes,
     pub(crate) feeding: Feeding,
-    /// One for each order that may be worked on at once, whether a signal or a look brought it.
-    slots: Arc<Semaphore>,
+    pub(crate) slots: Slots,
 }
 
 impl Worker {
     /// A worker that does nothing yet.
     pub fn new(app: WorkerApp) -> Worker {
-        let slots = Arc::new(Semaphore::new(app.options.concurrency.max(1)));
+        let slots = Slots::new(app.options.concurrency);
         Worker {
             app,
             metrics: Counters::default(),
@@ -108,27 +107,6 @@ impl Worker {
     /// What was counted since the worker was made.
     pub fn metrics(&self) -> WorkerMetrics {
         self.metrics.snapshot()
-    }
-
-    /// Waits for room to work on one more order.
-    pub(crate) async fn slot(&self) -> Option<OwnedSemaphorePermit> {
-        // The semaphore is never closed; without it the work would still be guarded by its claim.
-        Arc::clone(&self.slots).acquire_owned().await.ok()
-    }
-
-    /// Waits until a good part of the room is free, so that a backlog is claimed in batches, and takes all that is.
-    pub(crate) async fn free_slots(&self) -> Vec<OwnedSemaphorePermit> {
-        let part = u32::try_from(self.app.options.concurrency / 2)
-            .unwrap_or(1)
-            .max(1);
-        let Ok(mut first) = Arc::clone(&self.slots).acquire_many_owned(part).await else {
-            return Vec::new();
-        };
-        let mut permits: Vec<_> = std::iter::from_fn(|| first.split(1)).collect();
-        while let Ok(one) = Arc::clone(&self.slots).try_acquire_owned() {
-            permits.push(one);
-        }
-        permits
     }
 
     /// Runs `work`; a panic ends that work and nothing else.

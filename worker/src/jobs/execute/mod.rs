@@ -48,7 +48,7 @@ struct Answered<'a> {
 
 /// Executes what is due for `order`; nothing, if nothing is due or another worker has it.
 pub(crate) async fn by_signal(worker: &Worker, order: OrderId) -> Outcome {
-    let _slot = worker.slot().await;
+    let _slot = worker.slots.one().await;
     let options = &worker.app.options;
     let claims = match worker
         .app
