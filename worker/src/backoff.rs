@@ -14,9 +14,6 @@ const LOOK_UP_FIRST: Duration = Duration::from_secs(1);
 /// The longest such pause.
 const LOOK_UP_MAX: Duration = Duration::from_mins(1);
 
-/// A look-up that did not see the order says more when some seconds have passed.
-const ABSENCE_MIN: Duration = Duration::from_secs(3);
-
 /// The longest that recording an answer is expected to take.
 const RECORD_TIME: Duration = Duration::from_millis(500);
 
@@ -28,11 +25,6 @@ pub(crate) fn resend(attempts: u32) -> Duration {
 /// The pause before the next look-up, after `attempts` without a decision: 1 s, doubling up to 60 s.
 pub(crate) fn look_up(attempts: u32) -> Duration {
     doubled(LOOK_UP_FIRST, attempts, LOOK_UP_MAX)
-}
-
-/// The pause before an order that was not seen is looked for again: as [`look_up`], and some seconds at least.
-pub(crate) fn absence(attempts: u32) -> Duration {
-    look_up(attempts).max(ABSENCE_MIN)
 }
 
 /// What a claim must still last for when a call begins: the call's own limit, and the time to record its answer.
@@ -66,12 +58,6 @@ mod tests {
     fn an_unknown_outcome_is_looked_up_after_1_s_doubling_to_60_s() {
         let seconds = |attempts| look_up(attempts).as_secs();
         assert_eq!([0, 1, 2, 5, 6, u32::MAX].map(seconds), [1, 2, 4, 32, 60, 60]);
-    }
-
-    #[test]
-    fn absence_is_seen_twice_some_seconds_apart() {
-        let seconds = |attempts| absence(attempts).as_secs();
-        assert_eq!([0, 1, 2, 9].map(seconds), [3, 3, 4, 60]);
     }
 
     #[test]

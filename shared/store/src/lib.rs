@@ -58,7 +58,7 @@ use std::time::Duration;
 use sea_orm::{DatabaseConnection, DbBackend};
 
 pub use accounts::{AccountView, NewAccount};
-pub use attempts::{AttemptOutcome, Begin, Dispatch, LookUp};
+pub use attempts::{AfterLookUp, AttemptOutcome, Begin, Dispatch, LookUp, MISSED_CHECK};
 pub use cause::Cause;
 pub use connect::StoreOptions;
 pub use connections::ConnectionView;

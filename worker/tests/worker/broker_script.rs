@@ -101,24 +101,9 @@ impl ScriptedBroker {
     fn next_step(&self) -> Step {
         self.steps.lock().unwrap().pop_front().unwrap_or(Step::Take)
     }
-}
 
-/// The broker's own name for an order.
-fn name_of(order: OrderId) -> BrokerOrderId {
-    BrokerOrderId(format!("venue-{order}"))
-}
-
-#[async_trait]
-impl Broker for ScriptedBroker {
-    fn name(&self) -> &'static str {
-        "paper"
-    }
-
-    fn capabilities(&self) -> &Capabilities {
-        &self.capabilities
-    }
-
-    async fn submit(&self, _connection: &Connection, order: &OutgoingOrder) -> Outcome {
+    /// Does the next step with an order that has arrived.
+    async fn take(&self, order: &OutgoingOrder) -> Outcome {
         let step = self.next_step();
         if matches!(step, Step::Take | Step::TakeAndHang) {
             self.journal.lock().unwrap().push(order.id);
@@ -138,6 +123,26 @@ impl Broker for ScriptedBroker {
             Step::Panic => panic!("a broken adapter"),
         }
     }
+}
+
+/// The broker's own name for an order.
+fn name_of(order: OrderId) -> BrokerOrderId {
+    BrokerOrderId(format!("venue-{order}"))
+}
+
+#[async_trait]
+impl Broker for ScriptedBroker {
+    fn name(&self) -> &'static str {
+        "paper"
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    async fn submit(&self, _connection: &Connection, order: &OutgoingOrder) -> Outcome {
+        self.take(order).await
+    }
 
     async fn cancel(&self, _connection: &Connection, order: &VenueOrderRef) -> Outcome {
         self.cancels.lock().unwrap().push(order.order_id);
@@ -148,10 +153,8 @@ impl Broker for ScriptedBroker {
         }
     }
 
-    async fn replace(&self, _connection: &Connection, _old: &VenueOrderRef, _new: &OutgoingOrder) -> Outcome {
-        Outcome::Refused {
-            reason: "the script has no replacements".to_owned(),
-        }
+    async fn replace(&self, _connection: &Connection, _old: &VenueOrderRef, new: &OutgoingOrder) -> Outcome {
+        self.take(new).await
     }
 
     async fn find(

@@ -48,11 +48,13 @@ store::testing::on_both! {
         let order = given.accept(Side::Buy, "1").await;
         given.execute(order.id).await;
         given.pass_pause(order.id).await;
-        assert!(matches!(given.execute(order.id).await, Outcome::RetryAt(_)), "missed once");
+        assert_eq!(given.execute(order.id).await, given.retry_in_ms(3_000), "missed once");
         assert_eq!(given.work().await, ["reconcile"]);
         given.pass_pause(order.id).await;
+        assert_eq!(given.waiting().await, 0);
         given.execute(order.id).await;
         assert_eq!(given.work().await, ["submit"], "missed twice");
+        assert_eq!(given.waiting().await, 1, "it is due at once");
         assert_eq!(given.execute(order.id).await, Outcome::Done);
         assert_eq!(given.status(order.id).await, OrderStatus::New);
         assert_eq!(given.broker.journal(), [order.id]);
@@ -99,7 +101,47 @@ store::testing::on_both! {
         given.end_lease(order.id).await;
         assert_eq!(given.execute(order.id).await, Outcome::Done);
         assert_eq!(given.work().await, ["reconcile"]);
+        assert_eq!(given.waiting().await, 1, "the look-up is due at once");
         assert_eq!(given.broker.journal(), [], "nothing was sent");
+    }
+
+    async fn work_that_is_gone_wakes_nobody(test: TestStore) {
+        let given = Given::new(test, ScriptedBroker::new([])).await;
+        let order = given.accept(Side::Buy, "1").await;
+        let lease = std::time::Duration::from_secs(30);
+        test.claim_order("dead", order.id, lease).await.unwrap();
+        given.end_lease(order.id).await;
+        let asked = test.request_cancel(given.trader.account, order.id, cause(), given.clock_now()).await.unwrap();
+        assert!(matches!(asked, CancelAnswer::Canceled(_)), "{asked:?}");
+        given.execute(order.id).await;
+        assert_eq!((given.work().await, given.waiting().await), (vec![], 0));
+    }
+
+    async fn a_replacement_whose_answer_was_lost_is_found_and_never_sent_again(test: TestStore) {
+        let given = Given::new(test, ScriptedBroker::new([Step::Take, Step::TakeAndHang])).await;
+        let old = given.accept(Side::Buy, "2").await;
+        given.execute(old.id).await;
+        let new = given.replace(old.id, "1").await;
+        assert_eq!(given.execute(old.id).await, given.retry_in_ms(1_000));
+        given.pass_pause(old.id).await;
+        assert_eq!(given.execute(old.id).await, Outcome::Done);
+        assert_eq!(given.broker.journal(), [old.id, new.id]);
+        assert_eq!(given.attempts_of("replace").await, ["unknown", "acknowledged"]);
+    }
+
+    async fn a_replacement_that_never_arrived_is_sent_again_only_when_it_was_missed_twice(test: TestStore) {
+        let given = Given::new(test, ScriptedBroker::new([Step::Take, Step::Hang])).await;
+        let old = given.accept(Side::Buy, "2").await;
+        given.execute(old.id).await;
+        let new = given.replace(old.id, "1").await;
+        assert_eq!(given.execute(old.id).await, given.retry_in_ms(1_000));
+        given.pass_pause(old.id).await;
+        assert_eq!(given.execute(old.id).await, given.retry_in_ms(3_000), "missed once");
+        assert_eq!(given.broker.journal(), [old.id]);
+        given.pass_pause(old.id).await;
+        assert_eq!(given.execute(old.id).await, Outcome::Done, "missed twice");
+        assert_eq!(given.broker.journal(), [old.id, new.id]);
+        assert_eq!(given.attempts_of("replace").await, ["unknown", "not_sent", "acknowledged"]);
     }
 
     async fn a_cancel_reaches_the_broker_and_its_report_ends_the_order(test: TestStore) {

@@ -23,7 +23,7 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use store::entity::{broker_attempts, order_work};
 use store::testing::{TestStore, Trader, now};
-use store::{AcceptContext, AcceptRequest, Cause, Fees, Role, RoleLimits, SavedAnswer};
+use store::{AcceptContext, AcceptRequest, Cause, Fees, Replacement, Role, RoleLimits, SavedAnswer};
 use uuid::Uuid;
 use worker::{Assets, Brokers, Worker, WorkerApp, WorkerOptions};
 
@@ -60,6 +60,7 @@ pub(crate) struct Given<'a> {
     pub(crate) clock: ManualClock,
     pub(crate) asset: Asset,
     pub(crate) trader: Trader,
+    pub(crate) queue: Queue,
     market: ScriptedMarket,
 }
 
@@ -71,10 +72,10 @@ impl<'a> Given<'a> {
         let clock = ManualClock::new(now());
         let market = ScriptedMarket::default();
         let provider: Arc<dyn MarketData> = Arc::new(market.clone());
-        let hours = MarketHours::Ignore;
+        let (hours, queue) = (MarketHours::Ignore, Queue::memory());
         let worker = Worker::new(WorkerApp {
             store: test.store().clone(),
-            queue: Queue::memory(),
+            queue: queue.clone(),
             brokers: Brokers::new([Arc::new(broker.clone()) as Arc<dyn Broker>]),
             quotes: CachedQuotes::new(provider, clock.shared(), hours, None),
             clock: clock.shared(),
@@ -94,6 +95,7 @@ impl<'a> Given<'a> {
             clock,
             asset,
             trader,
+            queue,
             market,
         }
     }
@@ -164,11 +166,44 @@ impl<'a> Given<'a> {
             cause: cause(),
             idempotency: None,
         };
+        let quotes = HashMap::new();
+        let context = self.context(&quotes);
+        let mut accepted = self.test.accept_orders(vec![request], &context).await.unwrap();
+        accepted.remove(0).unwrap().order
+    }
+
+    /// Asks for an order over `quantity` in the place of `old`.
+    pub(crate) async fn replace(&self, old: OrderId, quantity: &str) -> Order {
+        let new_id = OrderId(Uuid::now_v7());
+        let replacement = Replacement {
+            new_id,
+            client_order_id: ClientOrderId::from(new_id),
+            quantity: Some(units(quantity)),
+            limit_price: None,
+            time_in_force: None,
+        };
+        let quotes = HashMap::new();
+        let context = self.context(&quotes);
+        let asked = self
+            .test
+            .request_replace(
+                self.trader.account,
+                old,
+                replacement,
+                &self.asset,
+                cause(),
+                &context,
+            )
+            .await;
+        asked.unwrap().unwrap().order
+    }
+
+    fn context<'b>(&self, quotes: &'b HashMap<AssetId, Quote>) -> AcceptContext<'b> {
         let limits = Limits {
             order_notional: Decimal::from(1_000_000),
             day_notional: Decimal::from(1_000_000),
         };
-        let context = AcceptContext {
+        AcceptContext {
             now: self.clock_now(),
             hours: MarketHours::Ignore,
             limits: RoleLimits {
@@ -180,16 +215,14 @@ impl<'a> Given<'a> {
                 equity_basis_points: Decimal::ZERO,
                 crypto_basis_points: Decimal::ZERO,
             },
-            quotes: &HashMap::new(),
+            quotes,
             answer: &|order| SavedAnswer {
                 status: 200,
                 body: String::new(),
                 headers: serde_json::Value::Null,
                 order_id: Some(order.id),
             },
-        };
-        let mut accepted = self.test.accept_orders(vec![request], &context).await.unwrap();
-        accepted.remove(0).unwrap().order
+        }
     }
 
     /// Buys `quantity` at 100 dollars and has it filled.
@@ -203,6 +236,24 @@ impl<'a> Given<'a> {
     /// Does what is due for `order`, as after a signal.
     pub(crate) async fn execute(&self, order: OrderId) -> Outcome {
         self.worker.handle(Job::ExecuteOrder { order_id: order.0 }).await
+    }
+
+    /// The outcome of work that is due again so many milliseconds from now.
+    pub(crate) fn retry_in_ms(&self, milliseconds: i64) -> Outcome {
+        Outcome::RetryAt(self.clock_now() + TimeDelta::milliseconds(milliseconds))
+    }
+
+    /// How many signals wait for a worker.
+    pub(crate) async fn waiting(&self) -> u64 {
+        self.queue.waiting().await.unwrap()
+    }
+
+    /// The outcomes of the calls of `kind`, in order.
+    pub(crate) async fn attempts_of(&self, kind: &str) -> Vec<String> {
+        let all = self.attempts().await.into_iter();
+        all.filter(|(of, _)| of == kind)
+            .map(|(_, outcome)| outcome)
+            .collect()
     }
 
     /// Lets the pause be over that the order's work waits for.

@@ -125,8 +125,7 @@ store::testing::on_both! {
         }
         given.execute(sell.id).await;
         given.pass_pause(exit).await;
-        let soon = given.clock_now() + TimeDelta::milliseconds(250);
-        assert_eq!(given.execute(exit).await, Outcome::RetryAt(soon), "its first call failed");
+        assert_eq!(given.execute(exit).await, given.retry_in_ms(250), "its first call failed");
     }
 
     async fn a_stale_quote_fires_nothing_and_the_sweep_says_so(test: TestStore) {

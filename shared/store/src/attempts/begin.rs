@@ -68,7 +68,7 @@ impl Store {
                     end_open_attempts(tx, claim, now).await?;
                     ledger.end_work(claim.order_id, WorkKind::Submit);
                     ledger.add_work(claim.order_id, WorkKind::Reconcile, Duration::ZERO);
-                    Begin::Gone
+                    Begin::LookUp
                 }
             };
             book::write(self, tx, &ledger, None).await?;

@@ -1,7 +1,7 @@
 //! After a call: what it came to.
 
 use super::row::{end_attempt, finish_overtaken, reason_of};
-use super::{AttemptOutcome, Dispatch, LookUp, follow, open_claimed, postpone};
+use super::{AfterLookUp, AttemptOutcome, Dispatch, LookUp, MISSED_CHECK, follow, open_claimed, postpone};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -17,12 +17,6 @@ use crate::work::{Claim, WorkKind};
 
 /// A venue that took a cancel or a replace is asked again when it has not reported after this long.
 const ANSWER_EXPECTED_WITHIN: Duration = Duration::from_secs(10);
-
-/// A look-up that found nothing is repeated after this long: absence counts when it is seen twice.
-const ABSENCE_CHECK: Duration = Duration::from_secs(3);
-
-/// How `last_error` remembers that a look-up found nothing.
-const ABSENT_ONCE: &str = "absent";
 
 impl Store {
     /// Records what a call came to. [`StoreError::Stale`] when the claim is no longer ours.
@@ -57,63 +51,75 @@ impl Store {
         .await
     }
 
-    /// Records what a look-up came to. [`StoreError::Stale`] when the claim is no longer ours.
+    /// Records what a look-up came to, and answers how the order goes on; where the venue could not tell, with another
+    /// look after `next_check`. [`StoreError::Stale`] when the claim is no longer ours.
     pub async fn finish_lookup(
         &self,
         dispatch: &Dispatch,
         found: LookUp,
         next_check: Duration,
         now: DateTime<Utc>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<AfterLookUp, StoreError> {
         let claim = &dispatch.claim;
         self.transaction("finish_lookup", async |tx| {
             let tx = &*tx;
-            let opened = open_claimed(tx, claim, now).await?;
-            let Some(mut ledger) = opened else { return Ok(()) };
-            let outcome = match &found {
-                LookUp::Present(_) => AttemptOutcome::Acknowledged {
-                    broker_order_id: None,
-                    is_working: true,
-                },
-                LookUp::Absent => AttemptOutcome::NotSent {
-                    reason: ABSENT_ONCE.into(),
-                    retry_in: next_check,
-                },
-                LookUp::Ambiguous => AttemptOutcome::Unknown {
-                    reason: "ambiguous".into(),
-                    check_in: next_check,
-                },
-                LookUp::Failed { reason } => AttemptOutcome::Unknown {
-                    reason: reason.clone(),
-                    check_in: next_check,
-                },
+            let outcome = look_up_outcome(&found, next_check);
+            let Some(mut ledger) = open_claimed(tx, claim, now).await? else {
+                finish_overtaken(tx, dispatch, &outcome, now).await?;
+                return Ok(AfterLookUp::Settled);
             };
             end_attempt(tx, dispatch, &outcome, now).await?;
-            let cause = Cause::Worker {
-                reason: "looked up".into(),
-            };
-            match &found {
-                LookUp::Present(venue) => {
-                    follow(&mut ledger, claim.order_id, &venue.event(), &cause)?;
-                    ledger.end_work(claim.order_id, WorkKind::Reconcile);
-                }
-                LookUp::Absent if claim.last_error.as_deref() == Some(ABSENT_ONCE) => {
-                    follow(&mut ledger, claim.order_id, &OrderEvent::NotSent, &cause)?;
-                    ledger.end_work(claim.order_id, WorkKind::Reconcile);
-                    if is_unsent(&ledger, claim.order_id) {
-                        ledger.add_work(claim.order_id, WorkKind::Submit, Duration::ZERO);
-                    }
-                }
-                LookUp::Absent => {
-                    postpone(self, tx, claim, ABSENCE_CHECK.min(next_check), ABSENT_ONCE).await?;
-                }
-                LookUp::Ambiguous => postpone(self, tx, claim, next_check, "ambiguous").await?,
-                LookUp::Failed { reason } => postpone(self, tx, claim, next_check, reason).await?,
+            let after = finish_look(&mut ledger, dispatch, &found, next_check)?;
+            if let AfterLookUp::Again { due_in } = after {
+                postpone(self, tx, claim, due_in, reason_of(&outcome)).await?;
             }
-            book::write(self, tx, &ledger, None).await
+            book::write(self, tx, &ledger, None).await?;
+            Ok(after)
         })
         .await
     }
+}
+
+/// A look-up in the words of the attempt's row.
+fn look_up_outcome(found: &LookUp, next_check: Duration) -> AttemptOutcome {
+    let unknown = |reason: &str| AttemptOutcome::Unknown {
+        reason: reason.to_owned(),
+        check_in: next_check,
+    };
+    match found {
+        LookUp::Present(_) => AttemptOutcome::Acknowledged {
+            broker_order_id: None,
+            is_working: true,
+        },
+        LookUp::Absent => AttemptOutcome::Missed,
+        LookUp::Ambiguous => unknown("ambiguous"),
+        LookUp::Failed { reason } => unknown(reason),
+    }
+}
+
+fn finish_look(
+    ledger: &mut Ledger,
+    dispatch: &Dispatch,
+    found: &LookUp,
+    next_check: Duration,
+) -> Result<AfterLookUp, StoreError> {
+    let id = dispatch.claim.order_id;
+    let cause = Cause::Worker {
+        reason: "looked up".into(),
+    };
+    let event = match found {
+        LookUp::Present(venue) => venue.event(),
+        LookUp::Absent if dispatch.was_missed => OrderEvent::NotSent,
+        LookUp::Absent => return Ok(AfterLookUp::Again { due_in: MISSED_CHECK }),
+        LookUp::Ambiguous | LookUp::Failed { .. } => return Ok(AfterLookUp::Again { due_in: next_check }),
+    };
+    follow(ledger, id, &event, &cause)?;
+    ledger.end_work(id, WorkKind::Reconcile);
+    if event == OrderEvent::NotSent && is_unsent(ledger, id) {
+        ledger.add_work(id, WorkKind::Submit, Duration::ZERO);
+        return Ok(AfterLookUp::SendAgain);
+    }
+    Ok(AfterLookUp::Settled)
 }
 
 fn finish_submit(
@@ -152,12 +158,26 @@ fn finish_submit(
             Ok(is_unsent(ledger, id).then_some(*retry_in))
         }
         AttemptOutcome::Unknown { check_in, .. } => {
-            follow(ledger, id, &OrderEvent::OutcomeUnknown, cause)?;
-            ledger.end_work(id, WorkKind::Submit);
-            ledger.add_work(id, WorkKind::Reconcile, *check_in);
+            look_up_after(ledger, id, *check_in, cause)?;
+            Ok(None)
+        }
+        AttemptOutcome::Missed => {
+            look_up_after(ledger, id, MISSED_CHECK, cause)?;
             Ok(None)
         }
     }
+}
+
+fn look_up_after(
+    ledger: &mut Ledger,
+    id: OrderId,
+    check_in: Duration,
+    cause: &Cause,
+) -> Result<(), StoreError> {
+    follow(ledger, id, &OrderEvent::OutcomeUnknown, cause)?;
+    ledger.end_work(id, WorkKind::Submit);
+    ledger.add_work(id, WorkKind::Reconcile, check_in);
+    Ok(())
 }
 
 fn is_unsent(ledger: &Ledger, id: OrderId) -> bool {
@@ -185,6 +205,7 @@ fn finish_cancel(
         // Asking twice for an end does no harm.
         AttemptOutcome::NotSent { retry_in, .. } => Ok(Some(*retry_in)),
         AttemptOutcome::Unknown { check_in, .. } => Ok(Some(*check_in)),
+        AttemptOutcome::Missed => Ok(Some(MISSED_CHECK)),
     }
 }
 
@@ -230,6 +251,10 @@ fn finish_replace(
         AttemptOutcome::Unknown { check_in, .. } => {
             follow(ledger, new, &OrderEvent::OutcomeUnknown, cause)?;
             Ok(Some(*check_in))
+        }
+        AttemptOutcome::Missed => {
+            follow(ledger, new, &OrderEvent::OutcomeUnknown, cause)?;
+            Ok(Some(MISSED_CHECK))
         }
     }
 }

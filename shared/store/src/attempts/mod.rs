@@ -45,6 +45,8 @@ pub struct Dispatch {
     pub attempted_at: DateTime<Utc>,
     /// An earlier attempt of this work has an unknown outcome: look before sending.
     pub is_repeat: bool,
+    /// The look before, some seconds ago, did not see the order: another such look settles that it never arrived.
+    pub was_missed: bool,
 }
 
 /// Whether a call may be made.
@@ -61,6 +63,8 @@ pub enum Begin {
     },
     /// Not any more: the work is gone.
     Gone,
+    /// An earlier attempt may have sent it: the work has become a look-up, which is due at once.
+    LookUp,
 }
 
 /// What a call came to.
@@ -92,6 +96,23 @@ pub enum AttemptOutcome {
         /// When to look.
         check_in: Duration,
     },
+    /// Nothing was sent: the venue does not show what an earlier attempt of a replace has sent. Looked for again in some
+    /// seconds, since absence counts when it is seen twice.
+    Missed,
+}
+
+/// How an order goes on after a look-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AfterLookUp {
+    /// The venue's word stands; nothing is left to look up.
+    Settled,
+    /// It is looked up again.
+    Again {
+        /// When.
+        due_in: Duration,
+    },
+    /// It was missed twice, and its sending is due at once.
+    SendAgain,
 }
 
 /// What a look-up came to.
@@ -109,6 +130,12 @@ pub enum LookUp {
         reason: String,
     },
 }
+
+/// A look that found nothing is repeated after this long: a venue may show an order some seconds late.
+pub const MISSED_CHECK: Duration = Duration::from_secs(3);
+
+/// How `last_error` remembers that a look found nothing: absence counts when it is seen twice.
+const MISSED: &str = "absent";
 
 /// The order of `claim` under locks; `None` when the claim is no longer ours or its work is gone.
 async fn open_claimed(

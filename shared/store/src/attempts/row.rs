@@ -1,6 +1,6 @@
 //! The rows of calls: made before the first byte leaves, ended with what the call came to.
 
-use super::{AttemptOutcome, Dispatch};
+use super::{AttemptOutcome, Dispatch, MISSED};
 
 use chrono::{DateTime, Utc};
 use domain::lifecycle::Submission;
@@ -29,19 +29,23 @@ pub(super) async fn record_attempt(
             .filter(broker_attempts::Column::Kind.eq(kind.as_str()))
     };
     // Nobody else holds this work any more: what its unfinished attempts came to, nobody knows.
-    end_open_attempts(tx, claim, now).await?;
+    let taken_over = end_open_attempts(tx, claim, now).await?;
     let last = of_kind(claim.kind)
         .order_by_desc(broker_attempts::Column::N)
         .one(tx)
         .await?;
     let n = last.as_ref().map_or(0, |attempt| attempt.n) + 1;
-    let unknown = of_kind(claim.kind).filter(broker_attempts::Column::Outcome.eq("unknown"));
     let (is_repeat, attempted_at) = match claim.kind {
         WorkKind::Submit | WorkKind::Cancel => (false, now),
-        WorkKind::Replace => (
-            unknown.one(tx).await?.is_some(),
-            last.map_or(now, |last| last.started_at),
-        ),
+        WorkKind::Replace => {
+            // The first of them that may have sent it: those after it may have only looked.
+            let unknown = of_kind(claim.kind)
+                .filter(broker_attempts::Column::Outcome.eq("unknown"))
+                .order_by_asc(broker_attempts::Column::N)
+                .one(tx)
+                .await?;
+            (unknown.is_some(), unknown.map_or(now, |sent| sent.started_at))
+        }
         WorkKind::Reconcile => {
             let sent = of_kind(WorkKind::Submit).order_by_desc(broker_attempts::Column::N);
             (false, sent.one(tx).await?.map_or(now, |sent| sent.started_at))
@@ -73,6 +77,8 @@ pub(super) async fn record_attempt(
         n,
         attempted_at,
         is_repeat,
+        // What a dead worker has sent meanwhile, no look has missed yet.
+        was_missed: taken_over == 0 && claim.last_error.as_deref() == Some(MISSED),
         connection: connection_of(tx, order.account_id).await?,
         order,
         replacement,
@@ -83,7 +89,7 @@ pub(super) const fn name_of(outcome: &AttemptOutcome) -> &'static str {
     match outcome {
         AttemptOutcome::Acknowledged { .. } => "acknowledged",
         AttemptOutcome::Refused { .. } => "refused",
-        AttemptOutcome::NotSent { .. } => "not_sent",
+        AttemptOutcome::NotSent { .. } | AttemptOutcome::Missed => "not_sent",
         AttemptOutcome::Unknown { .. } => "unknown",
     }
 }
@@ -94,6 +100,7 @@ pub(super) fn reason_of(outcome: &AttemptOutcome) -> &str {
         AttemptOutcome::Refused { reason }
         | AttemptOutcome::NotSent { reason, .. }
         | AttemptOutcome::Unknown { reason, .. } => reason,
+        AttemptOutcome::Missed => MISSED,
     }
 }
 
@@ -114,7 +121,8 @@ pub(super) async fn end_attempt(
         }
         | AttemptOutcome::Refused { .. }
         | AttemptOutcome::NotSent { .. }
-        | AttemptOutcome::Unknown { .. } => dispatch.order.broker_order_id.as_ref().map(|id| id.0.clone()),
+        | AttemptOutcome::Unknown { .. }
+        | AttemptOutcome::Missed => dispatch.order.broker_order_id.as_ref().map(|id| id.0.clone()),
     };
     let detail = (name_of(outcome) != "acknowledged").then(|| reason_of(outcome).to_owned());
     let ended = broker_attempts::Entity::update_many()
@@ -135,13 +143,13 @@ pub(super) async fn end_attempt(
     Ok(ended.rows_affected)
 }
 
-/// Attempts of this work that nobody finished: what they sent is unknown.
+/// Attempts of this work that nobody finished: what they sent is unknown. Answers how many there were.
 pub(super) async fn end_open_attempts(
     tx: &DatabaseTransaction,
     claim: &Claim,
     now: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    broker_attempts::Entity::update_many()
+) -> Result<u64, StoreError> {
+    let ended = broker_attempts::Entity::update_many()
         .col_expr(broker_attempts::Column::EndedAt, Expr::value(now))
         .col_expr(broker_attempts::Column::Outcome, Expr::value("unknown"))
         .col_expr(broker_attempts::Column::Detail, Expr::value("taken over"))
@@ -150,7 +158,7 @@ pub(super) async fn end_open_attempts(
         .filter(broker_attempts::Column::EndedAt.is_null())
         .exec(tx)
         .await?;
-    Ok(())
+    Ok(ended.rows_affected)
 }
 
 /// Our work is gone. Where the venue's reports have settled it meanwhile, only the attempt's row is left to end.

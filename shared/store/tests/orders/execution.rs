@@ -13,13 +13,14 @@ use store::entity::{fills, order_work};
 use store::testing::{TestStore, Trader};
 use store::users::Role;
 use store::{
-    AttemptOutcome, Begin, CancelAnswer, Cause, LookUp, ReplaceRefusal, Replacement, StoreError, WorkKind,
+    AfterLookUp, AttemptOutcome, Begin, CancelAnswer, Cause, LookUp, ReplaceRefusal, Replacement, StoreError,
+    WorkKind,
 };
 use uuid::Uuid;
 
 use crate::given::{
-    LEASE, accept, accept_all, acknowledged, assert_book_is_sound, begin, claim, context, decimal, filled, go, later,
-    own, price, report, request, said, send, status, units,
+    LEASE, accept, accept_all, acknowledged, assert_book_is_sound, begin, claim, context, decimal, filled,
+    go, later, own, price, report, request, said, send, status, units,
 };
 
 fn user() -> Cause {
@@ -167,7 +168,7 @@ store::testing::on_both! {
         let order = accept(test, request(&trader, &asset, Side::Buy, "1", Some("100"))).await;
         let dead = go(test, &order).await;
         age_leases(test).await;
-        assert!(matches!(begin(test, &claim(test, &order).await).await, Begin::Gone));
+        assert!(matches!(begin(test, &claim(test, &order).await).await, Begin::LookUp));
         assert_eq!(work_of(test).await, ["reconcile"]);
         let late = test.finish_attempt(&dead, acknowledged(), later(3)).await;
         assert!(matches!(late, Err(StoreError::Stale { .. })), "{late:?}");
@@ -185,15 +186,56 @@ store::testing::on_both! {
         let order = accept(test, request(&trader, &asset, Side::Buy, "1", Some("100"))).await;
         let unknown = AttemptOutcome::Unknown { reason: "cut".into(), check_in: Duration::ZERO };
         test.finish_attempt(&go(test, &order).await, unknown, later(2)).await.unwrap();
-        for expected in ["reconcile", "submit"] {
+        let apart = AfterLookUp::Again { due_in: Duration::from_secs(3) };
+        for (expected, after) in [("reconcile", apart), ("submit", AfterLookUp::SendAgain)] {
             age_leases(test).await;
             let look = go(test, &order).await;
-            test.finish_lookup(&look, LookUp::Absent, Duration::ZERO, later(3)).await.unwrap();
+            let went_on = test.finish_lookup(&look, LookUp::Absent, Duration::from_mins(1), later(3)).await.unwrap();
+            assert_eq!(went_on, after);
             assert_eq!(work_of(test).await, [expected]);
         }
         assert_eq!(status(test, &trader, &order).await, OrderStatus::Accepted);
         send(test, &order).await;
         assert_eq!(status(test, &trader, &order).await, OrderStatus::New);
+    }
+
+    async fn a_look_that_could_not_tell_is_repeated_when_asked_and_forgets_an_absence(test: TestStore) {
+        let (trader, asset) = trader(test).await;
+        let order = accept(test, request(&trader, &asset, Side::Buy, "1", Some("100"))).await;
+        let unknown = AttemptOutcome::Unknown { reason: "cut".into(), check_in: Duration::ZERO };
+        test.finish_attempt(&go(test, &order).await, unknown, later(2)).await.unwrap();
+        let again = |seconds| AfterLookUp::Again { due_in: Duration::from_secs(seconds) };
+        let failed = LookUp::Failed { reason: "no route".into() };
+        let looks = [(LookUp::Absent, again(3)), (failed, again(60)), (LookUp::Ambiguous, again(60)), (LookUp::Absent, again(3))];
+        for (found, after) in looks {
+            age_leases(test).await;
+            let look = go(test, &order).await;
+            let went_on = test.finish_lookup(&look, found.clone(), Duration::from_mins(1), later(3)).await.unwrap();
+            assert_eq!(went_on, after, "{found:?}");
+        }
+    }
+
+    async fn a_replace_counts_as_missed_when_nothing_was_sent_since(test: TestStore) {
+        let (trader, asset) = trader(test).await;
+        let old = accept(test, request(&trader, &asset, Side::Buy, "10", Some("100"))).await;
+        send(test, &old).await;
+        replace(test, &trader, &asset, &old, replacement(Some("5"), None)).await.unwrap();
+        let sent = go(test, &old).await;
+        let unknown = AttemptOutcome::Unknown { reason: "cut".into(), check_in: Duration::ZERO };
+        test.finish_attempt(&sent, unknown, later(2)).await.unwrap();
+        age_leases(test).await;
+        let look = go(test, &old).await;
+        assert!(look.is_repeat && !look.was_missed);
+        assert_eq!(look.attempted_at, sent.attempted_at);
+        test.finish_attempt(&look, AttemptOutcome::Missed, later(3)).await.unwrap();
+        assert!(test.claim_order("early", old.id, LEASE).await.unwrap().is_empty(), "some seconds apart");
+        age_leases(test).await;
+        let dies_after_sending = go(test, &old).await;
+        assert!(dies_after_sending.is_repeat && dies_after_sending.was_missed);
+        assert_eq!(dies_after_sending.attempted_at, sent.attempted_at, "a look is no send");
+        age_leases(test).await;
+        let after = go(test, &old).await;
+        assert!(after.is_repeat && !after.was_missed, "nobody has looked for what was sent last");
     }
 
     async fn what_was_not_sent_is_due_again_and_what_was_refused_ends(test: TestStore) {

@@ -143,7 +143,9 @@ pub(crate) async fn claim(test: &TestStore, order: &Order) -> Claim {
 }
 
 pub(crate) async fn begin(test: &TestStore, claim: &Claim) -> Begin {
-    test.begin_attempt(claim, "correlation", later(1), MarketHours::Ignore).await.unwrap()
+    test.begin_attempt(claim, "correlation", later(1), MarketHours::Ignore)
+        .await
+        .unwrap()
 }
 
 pub(crate) async fn go(test: &TestStore, order: &Order) -> Dispatch {

@@ -53,9 +53,7 @@ fn firing(trigger: &Trigger, at: &str) -> Firing {
 }
 
 async fn fire(test: &store::Store, trigger: &Trigger, at: &str) -> Vec<Fired> {
-    test.fire(&[firing(trigger, at)], later(10))
-        .await
-        .unwrap()
+    test.fire(&[firing(trigger, at)], later(10)).await.unwrap()
 }
 
 async fn state(test: &TestStore, trader: &Trader, trigger: &Trigger) -> (TriggerState, Option<String>) {

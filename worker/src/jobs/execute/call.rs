@@ -19,6 +19,8 @@ use crate::jobs::millis;
 pub(super) enum Answer {
     /// A submission, a cancel or a replace.
     Called(Called),
+    /// A replace was not sent: the broker does not show what an earlier attempt has sent.
+    Missed,
     /// A look-up.
     LookedUp(LookUp),
 }
@@ -99,8 +101,11 @@ impl<'a> Begun<'a> {
                 },
             })),
             // The same id again changes nothing where ids travel; elsewhere nothing is sent twice.
-            Ok(Ok(Found::Absent)) if self.broker.capabilities().client_ids => None,
-            Ok(Ok(Found::Absent)) => unknown("the replacement was not seen at the broker".to_owned()),
+            Ok(Ok(Found::Absent)) if !self.broker.capabilities().client_ids => {
+                unknown("the replacement was not seen at the broker".to_owned())
+            }
+            Ok(Ok(Found::Absent)) if self.dispatch.was_missed => None,
+            Ok(Ok(Found::Absent)) => Some(Answer::Missed),
             Ok(Ok(Found::Ambiguous)) => unknown("several orders could be the replacement".to_owned()),
             Ok(Err(error)) => unknown(error.to_string()),
             Err(reason) => unknown(reason),
@@ -274,7 +279,7 @@ fn tell(answer: &Answer) -> (Loudness, &'static str, Option<&str>) {
             (Alarm, "the outcome is unknown; it is looked up", Some(reason))
         }
         Answer::LookedUp(LookUp::Present(_)) => (Usual, "found at the broker", None),
-        Answer::LookedUp(LookUp::Absent) => (Alarm, "not seen at the broker", None),
+        Answer::Missed | Answer::LookedUp(LookUp::Absent) => (Alarm, "not seen at the broker", None),
         Answer::LookedUp(LookUp::Ambiguous) => {
             (Person, "several orders at the broker could be this one", None)
         }

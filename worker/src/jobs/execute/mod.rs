@@ -23,7 +23,7 @@ use broker::Broker;
 use chrono::{DateTime, Utc};
 use domain::id::OrderId;
 use queue::Outcome;
-use store::{Begin, Claim, Dispatch, StoreError};
+use store::{Begin, Claim, Dispatch};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
@@ -99,18 +99,15 @@ async fn begin(worker: &Worker, claim: Claim) -> Result<Begun<'_>, Outcome> {
         .await
     {
         Ok(Begin::Go(dispatch)) => dispatch,
-        Ok(Begin::Gone) => {
-            if claim.attempts > 1 {
-                // What an earlier worker had begun became a look-up, which is due at once.
-                worker.signal([claim.order_id]).await;
-            }
+        Ok(Begin::Gone) => return Err(Outcome::Done),
+        Ok(Begin::LookUp) => {
+            worker.signal([claim.order_id]).await;
             return Err(Outcome::Done);
         }
         Ok(Begin::Later { due_in, reason }) => {
             tracing::debug!(reason, "not yet");
             return Err(worker.again_in(due_in));
         }
-        Err(StoreError::Stale { .. }) => return Err(Outcome::Done),
         Err(error) => return Err(worker.failed("begin an attempt", &error)),
     };
     let Some(broker) = worker.app.brokers.get(&dispatch.connection.broker) else {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use broker::Outcome as Called;
 use queue::Outcome;
-use store::{AttemptOutcome, LookUp, StoreError};
+use store::{AfterLookUp, AttemptOutcome, MISSED_CHECK, StoreError};
 
 use super::Answered;
 use super::call::Answer;
@@ -23,26 +23,26 @@ enum Follow {
     Refused,
     /// It is due again after this time.
     Again(Duration),
+    /// Its sending is due again at once.
+    AtOnce,
 }
 
 impl Answered<'_> {
     /// Records the answer, and reads what else the broker reports about the connection.
     pub(super) async fn record(self) -> Outcome {
-        let follow = follow(&self.answer, earlier(self.dispatch.n));
-        if let Err(error) = self.write(follow).await {
-            return match error {
-                // The claim ran out and another worker has the work: what it finds out counts.
-                StoreError::Stale { .. } => Outcome::Done,
-                error => self.worker.failed("record an attempt", &error),
-            };
-        }
+        let follow = match self.write().await {
+            Ok(follow) => follow,
+            // The claim ran out and another worker has the work: what it finds out counts.
+            Err(StoreError::Stale { .. }) => return Outcome::Done,
+            Err(error) => return self.worker.failed("record an attempt", &error),
+        };
         self.count();
-        if let Answer::LookedUp(LookUp::Absent) = self.answer {
-            // Seen absent twice, the order is to be sent again at once.
-            self.worker.signal([self.dispatch.order.id]).await;
-        }
         match follow {
             Follow::Again(pause) => self.worker.again_in(pause),
+            Follow::AtOnce => {
+                self.worker.signal([self.dispatch.order.id]).await;
+                Outcome::Done
+            }
             Follow::Reports => {
                 read_reports::read(self.worker, &self.dispatch.connection).await;
                 Outcome::Done
@@ -56,10 +56,10 @@ impl Answered<'_> {
 
     /// Writes the answer down; again and again while the database is away and the claim lasts, because what is not
     /// recorded has to be looked up.
-    async fn write(&self, follow: Follow) -> Result<(), StoreError> {
+    async fn write(&self) -> Result<Follow, StoreError> {
         loop {
-            let error = match self.write_once(follow).await {
-                Ok(()) => return Ok(()),
+            let error = match self.write_once().await {
+                Ok(follow) => return Ok(follow),
                 Err(error) => error,
             };
             let has_time = Instant::now() < self.dispatch.claim.deadline;
@@ -70,22 +70,26 @@ impl Answered<'_> {
         }
     }
 
-    async fn write_once(&self, follow: Follow) -> Result<(), StoreError> {
+    async fn write_once(&self) -> Result<Follow, StoreError> {
         let (store, now) = (&self.worker.app.store, self.worker.app.clock.now());
+        let earlier = earlier(self.dispatch.n);
         match &self.answer {
             Answer::Called(called) => {
-                store
-                    .finish_attempt(&self.dispatch, attempt_outcome(called, follow), now)
-                    .await
+                let (outcome, follow) = after_call(called, earlier);
+                store.finish_attempt(&self.dispatch, outcome, now).await?;
+                Ok(follow)
+            }
+            Answer::Missed => {
+                let missed = AttemptOutcome::Missed;
+                store.finish_attempt(&self.dispatch, missed, now).await?;
+                Ok(Follow::Again(MISSED_CHECK))
             }
             Answer::LookedUp(found) => {
-                let next = match follow {
-                    Follow::Again(pause) => pause,
-                    Follow::Reports | Follow::Refused => Duration::ZERO,
-                };
-                store
+                let next = backoff::look_up(earlier);
+                let after = store
                     .finish_lookup(&self.dispatch, found.clone(), next, now)
-                    .await
+                    .await?;
+                Ok(after_look_up(after))
             }
         }
     }
@@ -97,48 +101,44 @@ impl Answered<'_> {
             Answer::Called(Called::Refused { .. }) => metrics.refused(),
             Answer::Called(Called::NotSent { .. }) => metrics.not_sent(),
             Answer::Called(Called::Unknown { .. }) => metrics.unknown(),
-            Answer::LookedUp(_) => metrics.looked_up(),
+            Answer::Missed | Answer::LookedUp(_) => metrics.looked_up(),
         }
     }
 }
 
-/// What follows from an answer after `attempts` calls before this one.
-fn follow(answer: &Answer, attempts: u32) -> Follow {
-    match answer {
-        Answer::Called(Called::Acknowledged { .. }) | Answer::LookedUp(LookUp::Present(_)) => Follow::Reports,
-        Answer::Called(Called::Refused { .. }) => Follow::Refused,
-        Answer::Called(Called::NotSent { .. }) => Follow::Again(backoff::resend(attempts)),
-        Answer::Called(Called::Unknown { .. }) => Follow::Again(backoff::look_up(0)),
-        Answer::LookedUp(LookUp::Absent) => Follow::Again(backoff::absence(attempts)),
-        Answer::LookedUp(LookUp::Ambiguous | LookUp::Failed { .. }) => {
-            Follow::Again(backoff::look_up(attempts))
-        }
-    }
-}
-
-/// The answer in the store's words.
-fn attempt_outcome(called: &Called, follow: Follow) -> AttemptOutcome {
-    let pause = match follow {
-        Follow::Again(pause) => pause,
-        Follow::Reports | Follow::Refused => Duration::ZERO,
-    };
+/// A call's outcome in the store's words, and what follows from it after `earlier` calls before this one.
+fn after_call(called: &Called, earlier: u32) -> (AttemptOutcome, Follow) {
     match called.clone() {
         Called::Acknowledged {
             broker_order_id,
             is_working,
-        } => AttemptOutcome::Acknowledged {
-            broker_order_id,
-            is_working,
-        },
-        Called::Refused { reason } => AttemptOutcome::Refused { reason },
-        Called::NotSent { reason } => AttemptOutcome::NotSent {
-            reason,
-            retry_in: pause,
-        },
-        Called::Unknown { reason } => AttemptOutcome::Unknown {
-            reason,
-            check_in: pause,
-        },
+        } => {
+            let outcome = AttemptOutcome::Acknowledged {
+                broker_order_id,
+                is_working,
+            };
+            (outcome, Follow::Reports)
+        }
+        Called::Refused { reason } => (AttemptOutcome::Refused { reason }, Follow::Refused),
+        Called::NotSent { reason } => {
+            let retry_in = backoff::resend(earlier);
+            let outcome = AttemptOutcome::NotSent { reason, retry_in };
+            (outcome, Follow::Again(retry_in))
+        }
+        Called::Unknown { reason } => {
+            let check_in = backoff::look_up(0);
+            let outcome = AttemptOutcome::Unknown { reason, check_in };
+            (outcome, Follow::Again(check_in))
+        }
+    }
+}
+
+/// What follows from a look-up; how often an order has to be missed is the store's rule.
+const fn after_look_up(after: AfterLookUp) -> Follow {
+    match after {
+        AfterLookUp::Settled => Follow::Reports,
+        AfterLookUp::Again { due_in } => Follow::Again(due_in),
+        AfterLookUp::SendAgain => Follow::AtOnce,
     }
 }
 
@@ -164,51 +164,46 @@ fn earlier(n: i32) -> u32 {
 mod tests {
     use super::*;
 
-    fn words() -> String {
-        "words".to_owned()
-    }
-
     #[test]
     fn only_what_certainly_did_not_leave_is_sent_again_and_what_is_unknown_is_looked_up() {
-        let called = |called| follow(&Answer::Called(called), 3);
+        let seconds = Duration::from_secs;
         let acknowledged = Called::Acknowledged {
             broker_order_id: None,
             is_working: true,
         };
-        assert_eq!(called(acknowledged), Follow::Reports);
-        assert_eq!(called(Called::Refused { reason: words() }), Follow::Refused);
-        assert_eq!(
-            called(Called::NotSent { reason: words() }),
-            Follow::Again(Duration::from_secs(2))
-        );
-        assert_eq!(
-            called(Called::Unknown { reason: words() }),
-            Follow::Again(Duration::from_secs(1))
-        );
-    }
-
-    #[test]
-    fn a_look_up_goes_on_with_growing_pauses_until_the_order_is_found() {
-        let again = |found, attempts| follow(&Answer::LookedUp(found), attempts);
-        assert_eq!(again(LookUp::Absent, 0), Follow::Again(Duration::from_secs(3)));
-        assert_eq!(
-            again(LookUp::Ambiguous, 4),
-            Follow::Again(Duration::from_secs(16))
-        );
-        assert_eq!(
-            again(LookUp::Failed { reason: words() }, 900),
-            Follow::Again(Duration::from_mins(1))
-        );
-    }
-
-    #[test]
-    fn the_pause_travels_with_the_outcome_that_needs_it() {
-        let called = Called::NotSent { reason: words() };
-        let outcome = attempt_outcome(&called, Follow::Again(Duration::from_secs(4)));
-        let expected = AttemptOutcome::NotSent {
-            reason: words(),
-            retry_in: Duration::from_secs(4),
+        let as_stored = AttemptOutcome::Acknowledged {
+            broker_order_id: None,
+            is_working: true,
         };
-        assert_eq!(outcome, expected);
+        assert_eq!(after_call(&acknowledged, 3), (as_stored, Follow::Reports));
+        let reason = "words".to_owned();
+        let called = Called::Refused {
+            reason: reason.clone(),
+        };
+        let refused = AttemptOutcome::Refused {
+            reason: reason.clone(),
+        };
+        assert_eq!(after_call(&called, 3), (refused, Follow::Refused));
+        let called = Called::NotSent {
+            reason: reason.clone(),
+        };
+        let not_sent = AttemptOutcome::NotSent {
+            reason: reason.clone(),
+            retry_in: seconds(2),
+        };
+        assert_eq!(after_call(&called, 3), (not_sent, Follow::Again(seconds(2))));
+        let called = Called::Unknown {
+            reason: reason.clone(),
+        };
+        let unknown = AttemptOutcome::Unknown {
+            reason,
+            check_in: seconds(1),
+        };
+        assert_eq!(after_call(&called, 3), (unknown, Follow::Again(seconds(1))));
+    }
+
+    #[test]
+    fn a_first_call_has_none_before_it() {
+        assert_eq!([0, 1, 2, 9].map(earlier), [0, 0, 1, 8]);
     }
 }
