@@ -141,10 +141,15 @@ impl Worker {
         match error {
             StoreError::Stale { .. } => Outcome::Done,
             error => {
-                let source = std::error::Error::source(error).map(ToString::to_string);
-                tracing::warn!(%error, source, "failed to {what}");
+                self.warn(what, error);
                 self.again_in(self.app.options.lease)
             }
         }
+    }
+
+    /// Says what the database did not let us do.
+    pub(crate) fn warn(&self, what: &'static str, error: &StoreError) {
+        let source = std::error::Error::source(error).map(ToString::to_string);
+        tracing::warn!(%error, source, worker.name = self.app.options.name, "failed to {what}");
     }
 }

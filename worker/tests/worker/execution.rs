@@ -4,6 +4,7 @@ use domain::asset::MarketHours;
 use domain::lifecycle::OrderStatus;
 use domain::order::Side;
 use queue::Outcome;
+use sea_orm::ConnectionTrait as _;
 use store::CancelAnswer;
 use store::testing::TestStore;
 
@@ -71,6 +72,18 @@ store::testing::on_both! {
         }
         assert_eq!(given.execute(order.id).await, Outcome::Done);
         assert_eq!(given.status(order.id).await, OrderStatus::New);
+        assert_eq!(given.broker.journal(), [order.id]);
+    }
+
+    async fn an_order_whose_attempt_could_not_begin_waits_a_moment_and_not_a_lease(test: TestStore) {
+        let given = Given::new(test, ScriptedBroker::new([])).await;
+        let order = given.accept(Side::Buy, "1").await;
+        test.write().execute_unprepared("ALTER TABLE broker_attempts RENAME TO away").await.unwrap();
+        assert_eq!(given.execute(order.id).await, given.retry_in_ms(250));
+        assert_eq!(given.broker.journal(), [], "nothing has left");
+        test.write().execute_unprepared("ALTER TABLE away RENAME TO broker_attempts").await.unwrap();
+        given.pass_pause(order.id).await;
+        assert_eq!(given.execute(order.id).await, Outcome::Done);
         assert_eq!(given.broker.journal(), [order.id]);
     }
 

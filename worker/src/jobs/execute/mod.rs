@@ -18,19 +18,23 @@ mod call;
 mod record;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use broker::Broker;
 use chrono::{DateTime, Utc};
 use domain::id::OrderId;
 use queue::Outcome;
-use store::{Begin, Claim, Dispatch};
+use store::{Begin, Claim, Dispatch, StoreError};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use crate::faults;
 use crate::worker::Worker;
+use crate::{backoff, faults};
 
 use self::call::Answer;
+
+/// The pause between two tries to write something down that must not be lost, while the database is away.
+const TRY_AGAIN: Duration = Duration::from_millis(250);
 
 /// An attempt that is written down; nothing has left yet.
 struct Begun<'a> {
@@ -108,7 +112,7 @@ async fn begin(worker: &Worker, claim: Claim) -> Result<Begun<'_>, Outcome> {
             tracing::debug!(reason, "not yet");
             return Err(worker.again_in(due_in));
         }
-        Err(error) => return Err(worker.failed("begin an attempt", &error)),
+        Err(error) => return Err(give_back(worker, &claim, &error).await),
     };
     let Some(broker) = worker.app.brokers.get(&dispatch.connection.broker) else {
         // Another version of the worker may know it: the work stays, and somebody has to look.
@@ -126,7 +130,60 @@ async fn begin(worker: &Worker, claim: Claim) -> Result<Begun<'_>, Outcome> {
     })
 }
 
+/// Gives work back that could not begin, so that it waits for a moment and not for the end of its lease. Nothing has left:
+/// where the beginning was committed all the same, the next claim finds it and looks the order up.
+async fn give_back(worker: &Worker, claim: &Claim, error: &StoreError) -> Outcome {
+    worker.warn("begin an attempt", error);
+    let pause = pause_after(error, claim.attempts);
+    loop {
+        let store = &worker.app.store;
+        match store.release_claim(claim, pause, "it could not begin").await {
+            Ok(()) => return worker.again_in(pause),
+            Err(error) if may_pass(&error) && Instant::now() < claim.deadline => {
+                tokio::time::sleep(TRY_AGAIN).await;
+            }
+            Err(error) => return worker.failed("give work back", &error),
+        }
+    }
+}
+
+/// The pause after an attempt that could not begin: short while the database is away, growing where it says no.
+fn pause_after(error: &StoreError, claims: i32) -> Duration {
+    if may_pass(error) {
+        backoff::resend(0)
+    } else {
+        backoff::resend(u32::try_from(claims).unwrap_or(0).saturating_sub(1))
+    }
+}
+
+/// Whether the same write may succeed in a moment. One whose COMMIT had no answer finds its fence gone, if it was kept.
+const fn may_pass(error: &StoreError) -> bool {
+    match error {
+        StoreError::Unavailable(_) | StoreError::CommitUnknown(_) => true,
+        StoreError::NotFound { .. }
+        | StoreError::Conflict { .. }
+        | StoreError::Stale { .. }
+        | StoreError::Inconsistent { .. }
+        | StoreError::Url { .. }
+        | StoreError::Database(_) => false,
+    }
+}
+
 /// How long ago `then` was, in milliseconds, for the log; 0 when it lies ahead.
 fn millis_since(then: DateTime<Utc>, now: DateTime<Utc>) -> u64 {
     u64::try_from((now - then).num_milliseconds()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_waits_a_moment_for_a_database_that_is_away_and_longer_for_one_that_says_no() {
+        let away = StoreError::CommitUnknown(sea_orm::DbErr::Custom(String::new()));
+        let no = StoreError::NotFound { table: "orders" };
+        let millis = |error: &StoreError| [1, 2, 99].map(|claims| pause_after(error, claims).as_millis());
+        assert_eq!(millis(&away), [250, 250, 250]);
+        assert_eq!(millis(&no), [250, 500, 30_000]);
+    }
 }

@@ -6,13 +6,10 @@ use broker::Outcome as Called;
 use queue::Outcome;
 use store::{AfterLookUp, AttemptOutcome, MISSED_CHECK, StoreError};
 
-use super::Answered;
 use super::call::Answer;
+use super::{Answered, TRY_AGAIN, may_pass};
 use crate::backoff;
 use crate::jobs::read_reports;
-
-/// The pause between two tries to record an answer, while the database is away.
-const RECORD_AGAIN: Duration = Duration::from_millis(250);
 
 /// How the work goes on once an answer is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +63,7 @@ impl Answered<'_> {
             if !(may_pass(&error) && has_time) {
                 return Err(error);
             }
-            tokio::time::sleep(RECORD_AGAIN).await;
+            tokio::time::sleep(TRY_AGAIN).await;
         }
     }
 
@@ -139,19 +136,6 @@ const fn after_look_up(after: AfterLookUp) -> Follow {
         AfterLookUp::Settled => Follow::Reports,
         AfterLookUp::Again { due_in } => Follow::Again(due_in),
         AfterLookUp::SendAgain => Follow::AtOnce,
-    }
-}
-
-/// Whether the same write may succeed in a moment. One whose COMMIT had no answer finds its fence gone, if it was kept.
-const fn may_pass(error: &StoreError) -> bool {
-    match error {
-        StoreError::Unavailable(_) | StoreError::CommitUnknown(_) => true,
-        StoreError::NotFound { .. }
-        | StoreError::Conflict { .. }
-        | StoreError::Stale { .. }
-        | StoreError::Inconsistent { .. }
-        | StoreError::Url { .. }
-        | StoreError::Database(_) => false,
     }
 }
 
