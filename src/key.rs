@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use platform::Config;
-use platform::secrets::{sha256, write_private};
+use platform::secrets::{private_directory, sha256, write_private};
 use store::{Bootstrap, BootstrapOptions, NewApiKey, Store, StoreError};
 use thiserror::Error;
 
@@ -99,7 +99,7 @@ async fn make(
         .create_api_key(owner.user_id, owner.account_id, NAME, &SCOPES, now)
         .await?;
     let written =
-        fs::create_dir_all(&config.data_dir).and_then(|()| write_private(&path, headers(&key).as_bytes()));
+        private_directory(&config.data_dir).and_then(|()| write_private(&path, headers(&key).as_bytes()));
     written.map_err(|source| KeyError::File {
         path: path.clone(),
         source,

@@ -9,12 +9,12 @@ mod serve;
 mod welcome;
 
 use std::error::Error;
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use platform::config::{self, Config};
+use platform::exit;
 
 /// A self-hosted order gateway: one HTTP API, enforced risk limits, stops that fire by themselves.
 #[derive(Debug, Parser)]
@@ -53,11 +53,7 @@ async fn main() -> ExitCode {
     let _faults = fail::FailScenario::setup();
     match run(cli.command.unwrap_or(Command::Serve)).await {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // Nothing is left to do when even stderr is gone.
-            let _ = writeln!(std::io::stderr(), "arbion: {}", chain(error.as_ref()));
-            ExitCode::FAILURE
-        }
+        Err(error) => exit::failed("arbion", error.as_ref()),
     }
 }
 
@@ -78,18 +74,6 @@ async fn run(command: Command) -> Result<(), Box<dyn Error>> {
 fn print(text: &str) {
     let mut stdout = std::io::stdout().lock();
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-}
-
-/// An error and its causes in one line.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        // Writing to a String cannot fail.
-        let _ = write!(text, ": {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]
@@ -116,16 +100,5 @@ mod tests {
         for subcommand in ["serve", "migrate", "api-key", "config", "openapi"] {
             assert!(help.contains(subcommand), "{subcommand} is not in the help");
         }
-    }
-
-    #[test]
-    fn an_error_is_told_in_one_line_with_its_causes() {
-        let cause = std::io::Error::new(std::io::ErrorKind::PermissionDenied, "no");
-        let error = platform::secrets::SecretsError::Io {
-            action: "read",
-            path: "secrets.env".into(),
-            source: cause,
-        };
-        assert_eq!(chain(&error), "cannot read secrets.env: no");
     }
 }

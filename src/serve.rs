@@ -5,14 +5,17 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use api::{App, AppParts, Listening, Rules};
+use migrations::{Migrator, migrate_at_start};
 use platform::config::Config;
 use platform::secrets::LocalSecrets;
 use platform::telemetry::{self, LogWriter};
 use platform::version::Started;
-use platform::{Clock, Shutdown, SystemClock};
+use platform::{Clock, SecretUrl, Shutdown, SystemClock};
+use queue::Queue;
 use scheduler::{SchedulerApp, SchedulerOptions};
+use store::{Store, StoreOptions};
 use thiserror::Error;
-use worker::setup::{self, Parts};
+use worker::setup::{self as worker_setup, Parts};
 
 use crate::key::{self, KeyFile};
 use crate::welcome::Welcome;
@@ -20,18 +23,9 @@ use crate::welcome::Welcome;
 /// The name of this process in logs and at the database.
 const SERVICE: &str = "arbion";
 
-/// The server ended although nobody asked it to.
+/// The server did not end as it was asked to.
 #[derive(Debug, Error)]
 pub(crate) enum ServeError {
-    /// The port can't be opened.
-    #[error("cannot listen on {address}: is another server running? Set PORT to another number")]
-    Bind {
-        /// Where.
-        address: std::net::SocketAddr,
-        /// Why not.
-        #[source]
-        source: std::io::Error,
-    },
     /// Work was still running when the time was over.
     #[error("some work did not end within SHUTDOWN_GRACE_SECONDS; it goes on at the next start")]
     NotDrained,
@@ -43,10 +37,7 @@ pub(crate) async fn serve(config: &Config, print: impl Fn(&str)) -> Result<(), B
     let shutdown = Shutdown::new();
     shutdown.listen_for_signals()?;
     // Before anything is written: a second server on the same port must not touch the data of the first.
-    let address = config.listen_address();
-    let listening = Listening::bind(address)
-        .await
-        .map_err(|source| ServeError::Bind { address, source })?;
+    let listening = api::setup::listen(config).await?;
     let secrets = LocalSecrets::of(config)?;
     if secrets.created {
         tracing::info!(data_dir = %config.data_dir.display(), "created the secrets of this installation");
@@ -74,15 +65,21 @@ pub(crate) async fn serve(config: &Config, print: impl Fn(&str)) -> Result<(), B
 /// What the three parts of the process share.
 async fn parts(config: &Config) -> Result<Parts, Box<dyn Error>> {
     let clock = SystemClock::shared();
-    let store = setup::store(config, SERVICE).await?;
+    let store = migrated_store(config).await?.0;
     store.upsert_assets(&market::catalog::assets()).await?;
-    let quotes = setup::quotes(config, &clock)?;
     Ok(Parts {
         store,
-        queue: setup::queue(config),
-        quotes,
+        queue: Queue::of(config.redis_url.as_ref().map(SecretUrl::expose)),
+        quotes: market::setup::quotes(config, &clock)?,
         clock,
     })
+}
+
+/// The database, migrated, and what was applied to it.
+async fn migrated_store(config: &Config) -> Result<(Store, Vec<String>), Box<dyn Error>> {
+    let store = Store::connect(&StoreOptions::of_or_local(config, SERVICE)?).await?;
+    let applied = migrate_at_start::<Migrator>(store.write()).await?;
+    Ok((store, applied))
 }
 
 async fn start_worker_and_scheduler(
@@ -94,10 +91,10 @@ async fn start_worker_and_scheduler(
         store: parts.store.clone(),
         queue: parts.queue.clone(),
         clock: Arc::clone(&parts.clock),
-        hours: setup::hours(config),
+        hours: market::setup::hours(config),
         options: SchedulerOptions::of(config),
     };
-    let worker = setup::app(config, parts).await?;
+    let worker = worker_setup::app(config, parts).await?;
     let until = shutdown.clone();
     shutdown.spawn("worker", async move { worker::run(worker, until).await });
     let (until, end) = (shutdown.clone(), shutdown.request_on_drop());
@@ -143,7 +140,9 @@ fn welcome(config: &Config, address: std::net::SocketAddr, key: &KeyFile) -> Str
 
 /// Migrates both schemas and says what was applied.
 pub(crate) async fn migrate(config: &Config) -> Result<String, Box<dyn Error>> {
-    let applied = setup::migrate(config, SERVICE).await?;
+    let (store, mut applied) = migrated_store(config).await?;
+    store.close().await?;
+    applied.extend(worker_setup::migrate_paper(config).await?);
     let mut text = String::new();
     for name in &applied {
         // Writing to a String cannot fail.
@@ -157,7 +156,7 @@ pub(crate) async fn migrate(config: &Config) -> Result<String, Box<dyn Error>> {
 
 /// Makes an API key of the first superadmin and says where its headers are.
 pub(crate) async fn api_key(config: &Config) -> Result<String, Box<dyn Error>> {
-    let store = setup::store(config, SERVICE).await?;
+    let (store, _) = migrated_store(config).await?;
     let key = key::renew(config, &store, SystemClock.now()).await?;
     Ok(format!(
         "wrote the headers of a new API key to {}\n",

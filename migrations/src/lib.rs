@@ -16,6 +16,7 @@ use sea_orm_migration::sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode, Statement,
     TransactionOptions, TransactionTrait,
 };
+use thiserror::Error;
 
 /// The migrations of Arbion's own tables.
 #[derive(Debug)]
@@ -51,6 +52,22 @@ const LOCK: i64 = 0x6172_6269_6f6e;
 /// How long one start waits for another one that migrates, in PostgreSQL's words. It also bounds the wait for the locks
 /// of a table in use, during which everybody else waits behind this one.
 const LOCK_TIMEOUT: &str = "60s";
+
+/// The schema could not be brought up to date.
+#[derive(Debug, Error)]
+#[error("cannot migrate the database")]
+pub struct MigrateError(#[from] DbErr);
+
+/// What a program does when it starts: [`migrate`]s, and says in the log what that changed. Answers the names.
+pub async fn migrate_at_start<M: MigratorTrait>(
+    connection: &DatabaseConnection,
+) -> Result<Vec<String>, MigrateError> {
+    let applied = migrate::<M>(connection).await?;
+    if !applied.is_empty() {
+        tracing::info!(migrations = applied.join(","), "migrated the database");
+    }
+    Ok(applied)
+}
 
 /// Applies what is pending, in one transaction, and answers with the names. Safe to be called by many processes at once.
 pub async fn migrate<M: MigratorTrait>(connection: &DatabaseConnection) -> Result<Vec<String>, DbErr> {

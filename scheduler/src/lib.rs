@@ -13,7 +13,6 @@ pub mod faults;
 pub mod leader;
 mod redrive;
 pub mod schedule;
-pub mod setup;
 pub mod slot;
 
 use std::panic::AssertUnwindSafe;

@@ -1,14 +1,19 @@
 //! `arbion-scheduler`: a scheduler in a process of its own. Run two, and one takes over when the other ends.
 
 use std::error::Error;
-use std::io::Write as _;
 use std::process::ExitCode;
 
-use arbion_scheduler::{SchedulerApp, SchedulerOptions, setup};
+use arbion_scheduler::{SchedulerApp, SchedulerOptions};
 use clap::Parser;
+use migrations::{Migrator, migrate_at_start};
 use platform::config::{self, Config};
 use platform::telemetry::{self, LogWriter};
-use platform::{Shutdown, SystemClock};
+use platform::{SecretUrl, Shutdown, SystemClock, exit};
+use queue::Queue;
+use store::{Store, StoreOptions};
+
+/// The name of this program in logs and at the database.
+const SERVICE: &str = "arbion-scheduler";
 
 /// What happens by the clock: opens sweeps of the stops, sends lost signals again, and tidies up.
 #[derive(Debug, Parser)]
@@ -23,28 +28,22 @@ async fn main() -> ExitCode {
     match run().await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            // Nothing is left to do when even stderr is gone.
-            let _ = writeln!(
-                std::io::stderr(),
-                "arbion-scheduler: {}",
-                in_one_line(error.as_ref())
-            );
-            ExitCode::FAILURE
-        }
+        Err(error) => exit::failed(SERVICE, error.as_ref()),
     }
 }
 
 async fn run() -> Result<bool, Box<dyn Error>> {
     let config = Config::from_env()?;
-    telemetry::init(&config, "arbion-scheduler", LogWriter::Stderr);
+    telemetry::init(&config, SERVICE, LogWriter::Stderr);
     let shutdown = Shutdown::new();
     shutdown.listen_for_signals()?;
+    let store = Store::connect(&StoreOptions::of(&config, SERVICE)?).await?;
+    migrate_at_start::<Migrator>(store.write()).await?;
     let app = SchedulerApp {
-        store: setup::store(&config).await?,
-        queue: setup::queue(&config),
+        store,
+        queue: Queue::of(config.redis_url.as_ref().map(SecretUrl::expose)),
         clock: SystemClock::shared(),
-        hours: setup::hours(&config),
+        hours: market::setup::hours(&config),
         options: SchedulerOptions::of(&config),
     };
     let (until, end) = (shutdown.clone(), shutdown.request_on_drop());
@@ -57,10 +56,4 @@ async fn run() -> Result<bool, Box<dyn Error>> {
     let is_drained = shutdown.drain(config.shutdown_grace()).await;
     tracing::info!(is_drained, "stopped");
     Ok(is_drained)
-}
-
-/// An error and its causes in one line.
-fn in_one_line(error: &dyn Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| (*cause).source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

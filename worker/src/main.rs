@@ -1,14 +1,19 @@
 //! `arbion-worker`: a worker in a process of its own. Run as many as are needed.
 
 use std::error::Error;
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use arbion_worker::setup::{self, Parts};
 use clap::Parser;
+use migrations::{Migrator, migrate_at_start};
 use platform::config::{self, Config};
 use platform::telemetry::{self, LogWriter};
-use platform::{Shutdown, SystemClock};
+use platform::{SecretUrl, Shutdown, SystemClock, exit};
+use queue::Queue;
+use store::{Store, StoreOptions};
+
+/// The name of this program in logs and at the database.
+const SERVICE: &str = "arbion-worker";
 
 /// Sends orders to brokers, records what became of them, and fires stops.
 #[derive(Debug, Parser)]
@@ -24,31 +29,23 @@ async fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         // What did not end in time is in the log; its work is taken over by others.
         Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            // Nothing is left to do when even stderr is gone.
-            let _ = writeln!(
-                std::io::stderr(),
-                "arbion-worker: {}",
-                in_one_line(error.as_ref())
-            );
-            ExitCode::FAILURE
-        }
+        Err(error) => exit::failed(SERVICE, error.as_ref()),
     }
 }
 
 async fn run() -> Result<bool, Box<dyn Error>> {
     let config = Config::from_env()?;
-    telemetry::init(&config, "arbion-worker", LogWriter::Stderr);
+    telemetry::init(&config, SERVICE, LogWriter::Stderr);
     let shutdown = Shutdown::new();
     shutdown.listen_for_signals()?;
     let clock = SystemClock::shared();
-    let store = setup::store(&config, "arbion-worker").await?;
+    let store = Store::connect(&StoreOptions::of(&config, SERVICE)?).await?;
+    migrate_at_start::<Migrator>(store.write()).await?;
     store.upsert_assets(&market::catalog::assets()).await?;
-    let quotes = setup::quotes(&config, &clock)?;
     let parts = Parts {
         store,
-        queue: setup::queue(&config),
-        quotes,
+        queue: Queue::of(config.redis_url.as_ref().map(SecretUrl::expose)),
+        quotes: market::setup::quotes(&config, &clock)?,
         clock,
     };
     let app = setup::app(&config, parts).await?;
@@ -58,10 +55,4 @@ async fn run() -> Result<bool, Box<dyn Error>> {
     let is_drained = shutdown.drain(config.shutdown_grace()).await;
     tracing::info!(is_drained, "stopped");
     Ok(is_drained)
-}
-
-/// An error and its causes in one line.
-fn in_one_line(error: &dyn Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| (*cause).source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

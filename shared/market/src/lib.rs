@@ -7,7 +7,8 @@
 //! 3. [`sim`]: invented prices, a pure function of (seed, symbol, second);
 //! 4. [`tape`] and [`replay`]: recorded prices, read from CSV and played on today's sessions;
 //! 5. [`cache`]: what everyone else calls, with a purpose that decides how old an answer may be;
-//! 6. [`frozen`] and [`counted`]: wrappers that make a provider stand still, and that count its calls.
+//! 6. [`frozen`] and [`counted`]: wrappers that make a provider stand still, and that count its calls;
+//! 7. [`setup`]: which of these the configuration asks for.
 //!
 //! Invariants:
 //! 1. A quote carries its provider's own time, and no layer here ever makes it look younger.
@@ -19,6 +20,7 @@ pub mod catalog;
 pub mod counted;
 pub mod frozen;
 pub mod replay;
+pub mod setup;
 pub mod sim;
 pub mod tape;
 mod ticks;

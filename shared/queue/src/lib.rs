@@ -99,6 +99,12 @@ enum Backend {
 }
 
 impl Queue {
+    /// A queue in the Redis at `url`, or inside this process where there is none: then no other process hears the
+    /// signals, and its workers find work by the database's due times.
+    pub fn of(url: Option<&str>) -> Queue {
+        url.map_or_else(Queue::memory, Queue::redis)
+    }
+
     /// A queue inside this process. It forgets its signals when the process ends.
     pub fn memory() -> Queue {
         Queue {

@@ -1,11 +1,39 @@
 //! How a process reaches its database.
 
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use platform::Config;
+use platform::secrets::private_directory;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbBackend};
+use thiserror::Error;
 
 use crate::StoreError;
+
+/// The file of the data directory that is the database of an installation that was given none.
+const DATABASE_FILE: &str = "arbion.db";
+
+/// Why the configuration leads to no database.
+#[derive(Debug, Error)]
+pub enum OptionsError {
+    /// No database is named, and a file of its own would be no use to one of several processes.
+    #[error(
+        "DATABASE_URL is not set: name the database that all processes share, \
+         for example postgres://arbion@localhost/arbion (for one process with everything, run arbion)"
+    )]
+    NotNamed,
+    /// The directory of the database's file can't be made.
+    #[error("cannot create the directory {}", path.display())]
+    DataDir {
+        /// The directory.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+}
 
 /// Where the database is, and how much of it one process may take.
 #[derive(Debug, Clone)]
@@ -39,6 +67,33 @@ impl StoreOptions {
             transaction_timeout: Duration::from_secs(20),
             application_name: "arbion".to_owned(),
         }
+    }
+
+    /// The database that `config` names, for one of several processes; `service` is what the database calls it.
+    pub fn of(config: &Config, service: &str) -> Result<Self, OptionsError> {
+        let url = config.database_url.as_ref().ok_or(OptionsError::NotNamed)?;
+        Ok(Self {
+            max_connections: config.database_max_connections,
+            application_name: service.to_owned(),
+            ..Self::new(url.expose())
+        })
+    }
+
+    /// The same for a process that does everything: where no database is named, it is a file of the data directory, which
+    /// is made.
+    pub fn of_or_local(config: &Config, service: &str) -> Result<Self, OptionsError> {
+        if config.database_url.is_some() {
+            return Self::of(config, service);
+        }
+        private_directory(&config.data_dir).map_err(|source| OptionsError::DataDir {
+            path: config.data_dir.clone(),
+            source,
+        })?;
+        Ok(Self {
+            max_connections: config.database_max_connections,
+            application_name: service.to_owned(),
+            ..Self::new(sqlite_url(&config.data_dir.join(DATABASE_FILE)))
+        })
     }
 
     /// Which database the URL names.
@@ -132,8 +187,79 @@ impl StoreOptions {
     }
 }
 
+/// The URL of a SQLite file, whatever characters its path has.
+pub fn sqlite_url(path: &Path) -> String {
+    let path = path.to_string_lossy().replace('%', "%25").replace('?', "%3F");
+    format!("sqlite:{path}")
+}
+
 type SqliteOptions = sea_orm::sqlx::sqlite::SqliteConnectOptions;
 
 fn milliseconds(duration: Duration) -> String {
     duration.as_millis().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(variables: &[(&str, &str)]) -> Config {
+        let find = |name: &str| {
+            let mut all = variables.iter();
+            all.find(|(key, _)| *key == name)
+                .map(|(_, value)| (*value).to_owned())
+        };
+        Config::from_lookup(find).unwrap()
+    }
+
+    #[test]
+    fn one_of_several_processes_needs_a_named_database() {
+        let error = StoreOptions::of(&config(&[]), "arbion-worker").unwrap_err();
+        assert!(
+            error.to_string().starts_with("DATABASE_URL is not set"),
+            "{error}"
+        );
+        let config = config(&[
+            ("DATABASE_URL", "sqlite:///var/a.db"),
+            ("DATABASE_MAX_CONNECTIONS", "5"),
+        ]);
+        let options = StoreOptions::of(&config, "arbion-worker").unwrap();
+        assert_eq!(
+            (
+                options.url.as_str(),
+                options.max_connections,
+                options.application_name.as_str()
+            ),
+            ("sqlite:///var/a.db", 5, "arbion-worker")
+        );
+        let same = StoreOptions::of_or_local(&config, "arbion-worker").unwrap();
+        assert_eq!(same.url, options.url);
+    }
+
+    #[test]
+    fn without_a_named_database_it_is_a_file_of_a_private_data_directory() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let data_dir = directory.path().join("odd?100%");
+        let config = config(&[("ARBION_DATA_DIR", data_dir.to_str().unwrap())]);
+        let options = StoreOptions::of_or_local(&config, "arbion").unwrap();
+        let parent = directory.path().display();
+        assert_eq!(options.url, format!("sqlite:{parent}/odd%3F100%25/arbion.db"));
+        let mode = std::fs::metadata(&data_dir).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_data_directory_that_cannot_be_made_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let below = file.join("data");
+        let config = config(&[("ARBION_DATA_DIR", below.to_str().unwrap())]);
+        let error = StoreOptions::of_or_local(&config, "arbion").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("cannot create the directory {}", below.display())
+        );
+    }
 }
