@@ -1,4 +1,4 @@
-//! From a wanted order to an accepted one: what `POST /v2/orders` and the closing of positions share.
+//! From a wanted order to an accepted one: what placing and replacing orders and closing positions share.
 //!
 //! 1. The order is accepted when the store has committed it; everything after that can only be late, never undo it.
 //! 2. Where the answer to the COMMIT was lost, the order is read again: an order that is there is answered as accepted.
@@ -8,13 +8,13 @@
 use std::collections::HashMap;
 use std::error::Error;
 
-use domain::asset::Asset;
+use domain::asset::{Asset, MarketHours};
 use domain::id::{AssetId, ClientOrderId, OrderId};
 use domain::order::{NewOrder, Order, OrderTerms};
 use domain::quote::{Purpose, Quote};
 use domain::risk;
-use store::StoreError;
-use store::orders::{AcceptContext, AcceptRequest, Accepted, IdempotencyKey, SavedAnswer};
+use store::orders::{AcceptContext, AcceptRequest, Accepted, IdempotencyKey, Replacement, SavedAnswer};
+use store::{Cause, StoreError};
 use uuid::Uuid;
 
 use crate::app::App;
@@ -29,10 +29,10 @@ pub(crate) fn new_order_id() -> OrderId {
 }
 
 /// The answer that a request for `order` gets, and gets again under its idempotency key.
-pub(crate) fn answer_of(order: &Order) -> SavedAnswer {
+pub(crate) fn answer_of(order: &Order, hours: MarketHours) -> SavedAnswer {
     SavedAnswer {
         status: 200,
-        body: OrderView::of(order, &Beside::default()).json().to_string(),
+        body: OrderView::of(order, hours, &Beside::default()).json().to_string(),
         headers: serde_json::json!({}),
         order_id: Some(order.id),
     }
@@ -63,20 +63,24 @@ pub(crate) fn request_for(
     }
 }
 
-/// What the store needs to decide, beside the database.
-pub(crate) fn decide_by<'a>(app: &App, quotes: &'a HashMap<AssetId, Quote>) -> AcceptContext<'a> {
+/// What the store needs to decide, beside the database; `answer` makes what is kept for a twin of the request.
+fn decide_by<'a>(
+    app: &App,
+    quotes: &'a HashMap<AssetId, Quote>,
+    answer: &'a (dyn Fn(&Order) -> SavedAnswer + Send + Sync),
+) -> AcceptContext<'a> {
     AcceptContext {
         now: app.now(),
         hours: app.rules.hours,
         limits: app.rules.limits,
         fees: app.rules.fees,
         quotes,
-        answer: &answer_of,
+        answer,
     }
 }
 
 /// The quotes that the risk rules need for these orders.
-pub(crate) async fn quotes_for<'a>(
+async fn quotes_for<'a>(
     app: &App,
     orders: impl IntoIterator<Item = (&'a Asset, &'a OrderTerms)>,
 ) -> HashMap<AssetId, Quote> {
@@ -108,7 +112,9 @@ pub(crate) async fn accept(
         .iter()
         .map(|request| (request.order.account_id, request.order.id))
         .collect();
-    let answers = match app.store.accept_orders(requests, &decide_by(app, &quotes)).await {
+    let answer = |order: &Order| answer_of(order, app.rules.hours);
+    let deciding = decide_by(app, &quotes, &answer);
+    let answers = match app.store.accept_orders(requests, &deciding).await {
         Ok(answers) => answers
             .into_iter()
             .map(|answer| answer.map_err(Problem::from))
@@ -133,8 +139,40 @@ pub(crate) async fn accept(
     Ok(answers)
 }
 
+/// Asks for `replacement` in the place of `old`, and wakes a worker for it; answers the new order.
+pub(crate) async fn replace(
+    app: &App,
+    old: Order,
+    replacement: Replacement,
+    cause: Cause,
+) -> Result<Accepted, Problem> {
+    let asset = app.assets.by_id(old.asset_id).ok_or_else(|| {
+        let unknown = format!("order {} names an unknown asset", old.id);
+        Problem::hidden(Code::InternalError, unknown)
+    })?;
+    let quotes = quotes_for(app, [(asset, &old.terms)]).await;
+    let answer = |order: &Order| answer_of(order, app.rules.hours);
+    let deciding = decide_by(app, &quotes, &answer);
+    let (account, new_id) = (old.account_id, replacement.new_id);
+    let answer = app
+        .store
+        .request_replace(account, old.id, replacement, asset, cause, &deciding)
+        .await;
+    let accepted = match answer {
+        Ok(answer) => answer?,
+        Err(StoreError::CommitUnknown(lost)) => {
+            let found = app.store.order(account, new_id).await;
+            after_lost_commit(new_id, found, &lost)?
+        }
+        Err(error) => return Err(error.into()),
+    };
+    // The work hangs on the old order: the venue is told about that one.
+    app.signal([old.id]).await;
+    Ok(accepted)
+}
+
 /// The answer for the order `id` whose COMMIT was not answered, given what a second look `found`.
-pub(crate) fn after_lost_commit(
+fn after_lost_commit(
     id: OrderId,
     found: Result<Option<Order>, StoreError>,
     lost: &(impl Error + Clone + Send + Sync + 'static),
@@ -168,9 +206,12 @@ mod tests {
     #[test]
     fn an_answer_and_its_saved_copy_are_made_by_the_same_code() {
         let order = an_order();
-        let saved = answer_of(&order);
+        let saved = answer_of(&order, MarketHours::Real);
         assert_eq!((saved.status, saved.order_id), (200, Some(order.id)));
         let shown: serde_json::Value = serde_json::from_str(&saved.body).unwrap();
-        assert_eq!(shown, OrderView::of(&order, &Beside::default()).json());
+        assert_eq!(
+            shown,
+            OrderView::of(&order, MarketHours::Real, &Beside::default()).json()
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! Swagger UI at `/docs/`, from assets that are compiled in, over `/openapi.json`.
+//! Swagger UI at `/docs/`, from assets that are compiled in, over `/openapi.json`; and beside it the page of errors.
 
 use std::sync::Arc;
 
@@ -7,15 +7,16 @@ use poem::web::Path;
 use poem::{Response, Route, get, handler};
 use utoipa_swagger_ui::Config;
 
-use crate::problem::Code;
-use crate::problem::{Problem, endpoint_not_found};
+use crate::problem::code::PAGE_PATH;
+use crate::problem::{Code, Problem, docs, endpoint_not_found};
 
 /// Where the document is.
 pub(crate) const DOCUMENT_PATH: &str = "/openapi.json";
 
 /// The paths that the document leaves out, with the methods that they take.
-pub(crate) const PATHS: [(&str, &[&str]); 4] = [
+pub(crate) const PATHS: [(&str, &[&str]); 5] = [
     (DOCUMENT_PATH, READ),
+    (PAGE_PATH, READ),
     ("/docs", READ),
     ("/docs/", READ),
     ("/docs/{path}", READ),
@@ -23,15 +24,22 @@ pub(crate) const PATHS: [(&str, &[&str]); 4] = [
 
 const READ: &[&str] = &["GET", "HEAD"];
 
-/// The routes of the page and of the document `json`.
+/// The routes of the pages and of the document `json`.
 pub(crate) fn routes(route: Route, json: String) -> Route {
     let document = get(poem::endpoint::make_sync(move |_| {
         Response::builder()
             .content_type("application/json")
             .body(json.clone())
     }));
+    let html = docs::errors_html();
+    let errors = get(poem::endpoint::make_sync(move |_| {
+        Response::builder()
+            .content_type("text/html; charset=utf-8")
+            .body(html.clone())
+    }));
     route
         .at(DOCUMENT_PATH, document)
+        .at(PAGE_PATH, errors)
         .at("/docs", get(to_docs))
         .at("/docs/", get(index))
         .at("/docs/*path", get(asset))

@@ -1,10 +1,11 @@
 //! `Idempotency-Key`: a request that is sent twice is carried out once.
 //!
-//! The key, the hash of the raw body and the finished answer are written in the transaction that accepts the order, so a
-//! request that got a 4xx used nothing up, and a crash can't separate them.
+//! The key, the hash of what is asked for and the finished answer are written in the transaction that accepts the order,
+//! so a request that got a 4xx used nothing up, and a crash can't separate them. What makes no order has no such
+//! transaction: there the header is refused ([`NoIdempotencyKey`]), because a caller who sends it relies on it.
 
 use platform::secrets::sha256;
-use poem::{Request, Response};
+use poem::{FromRequest, Request, RequestBody, Response};
 use store::orders::{IdempotencyKey, SavedAnswer};
 
 use crate::auth::Principal;
@@ -19,11 +20,12 @@ pub const REPLAYED: &str = "idempotency-replayed";
 /// A key may be this long.
 const KEY_CHARACTERS_MAX: usize = 255;
 
-/// The key of `request`, if its caller sent one.
+/// The key of `request`, if its caller sent one. `asked` is what the request asks for, to the byte: its body, or its query
+/// where it has none.
 pub fn key_of(
     request: &Request,
     principal: &Principal,
-    body: &[u8],
+    asked: &[u8],
 ) -> Result<Option<IdempotencyKey>, Problem> {
     let Some(value) = request.headers().get(HEADER) else {
         return Ok(None);
@@ -38,8 +40,24 @@ pub fn key_of(
         method: request.method().to_string(),
         path: request.uri().path().to_owned(),
         key: key.to_owned(),
-        body_hash: sha256(body),
+        body_hash: sha256(asked),
     }))
+}
+
+/// Proof that a request names no key: for operations that change something and keep no answer.
+pub(crate) struct NoIdempotencyKey;
+
+impl<'a> FromRequest<'a> for NoIdempotencyKey {
+    async fn from_request(request: &'a Request, _body: &mut RequestBody) -> poem::Result<Self> {
+        if request.headers().contains_key(HEADER) {
+            let detail = "this operation takes no Idempotency-Key: send the request without it";
+            let error = FieldError::at_header("Idempotency-Key", detail);
+            return Err(Problem::new(Code::IdempotencyKeyNotTaken, detail)
+                .with_error(error)
+                .into());
+        }
+        Ok(Self)
+    }
 }
 
 fn invalid() -> Problem {
@@ -63,18 +81,6 @@ pub fn replay(saved: &SavedAnswer) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::id::{AccountId, CredentialId, UserId};
-    use uuid::Uuid;
-
-    fn principal() -> Principal {
-        Principal {
-            user: UserId(Uuid::from_u128(1)),
-            account: AccountId(Uuid::from_u128(2)),
-            credential: CredentialId(Uuid::from_u128(3)),
-            scopes: vec![],
-            role: store::Role::Standard,
-        }
-    }
 
     fn key(value: Option<&str>, body: &[u8]) -> Result<Option<IdempotencyKey>, Problem> {
         let mut request = Request::builder()
@@ -83,7 +89,7 @@ mod tests {
         if let Some(value) = value {
             request = request.header(HEADER, value);
         }
-        key_of(&request.finish(), &principal(), body)
+        key_of(&request.finish(), &Principal::example(), body)
     }
 
     #[test]
@@ -93,7 +99,7 @@ mod tests {
             (one.method.as_str(), one.path.as_str(), one.key.as_str()),
             ("POST", "/v2/orders", "k")
         );
-        assert_eq!(one.credential_id, principal().credential);
+        assert_eq!(one.credential_id, Principal::example().credential);
         let other = key(Some("k"), b"{ }").unwrap().unwrap();
         assert_ne!(one.body_hash, other.body_hash);
         assert_eq!(key(None, b"{}").unwrap(), None);

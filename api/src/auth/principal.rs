@@ -65,6 +65,21 @@ impl Principal {
     }
 }
 
+#[cfg(test)]
+impl Principal {
+    /// One who may trade.
+    pub(crate) fn example() -> Self {
+        use uuid::Uuid;
+        Self {
+            user: UserId(Uuid::from_u128(1)),
+            account: AccountId(Uuid::from_u128(2)),
+            credential: CredentialId(Uuid::from_u128(3)),
+            scopes: vec!["trading".into()],
+            role: Role::Standard,
+        }
+    }
+}
+
 impl<'a> FromRequest<'a> for Principal {
     async fn from_request(request: &'a Request, _body: &mut RequestBody) -> poem::Result<Self> {
         let Some(app) = request.data::<Arc<App>>() else {
@@ -81,16 +96,12 @@ impl<'a> FromRequest<'a> for Principal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use uuid::Uuid;
 
     #[test]
     fn a_missing_scope_is_named() {
         let principal = Principal {
-            user: UserId(Uuid::from_u128(1)),
-            account: AccountId(Uuid::from_u128(2)),
-            credential: CredentialId(Uuid::from_u128(3)),
             scopes: vec!["data".into()],
-            role: Role::Standard,
+            ..Principal::example()
         };
         assert!(principal.require("data").is_ok());
         let problem = principal.require("trading").unwrap_err();

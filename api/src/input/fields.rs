@@ -129,8 +129,14 @@ impl Fields {
     }
 
     /// The problem that tells all faults, if there are any; the first one names it.
-    pub fn finish(self) -> Result<(), Problem> {
-        Problem::from_faults(self.faults)
+    pub fn finish(&mut self) -> Result<(), Problem> {
+        Problem::from_faults(std::mem::take(&mut self.faults))
+    }
+
+    /// Every member that was asked for.
+    #[cfg(test)]
+    pub(crate) fn asked_for(&self) -> BTreeSet<String> {
+        self.known.clone()
     }
 
     /// How many faults were found so far.

@@ -26,6 +26,41 @@ pub struct Flag(pub bool);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Instant(pub DateTime<Utc>);
 
+impl<T> Param<T> {
+    /// The value, where one was sent.
+    pub fn get(self) -> Option<T> {
+        self.0
+    }
+}
+
+impl Param<Flag> {
+    /// Whether it was sent, and says yes.
+    pub fn is_set(&self) -> bool {
+        self.0.is_some_and(|flag| flag.0)
+    }
+}
+
+impl Param<Instant> {
+    /// The instant, where one was sent.
+    pub fn at(&self) -> Option<DateTime<Utc>> {
+        self.0.map(|instant| instant.0)
+    }
+}
+
+impl Param<List> {
+    /// The values; none where the list was not sent.
+    pub fn values(self) -> Vec<String> {
+        self.0.map(|list| list.0).unwrap_or_default()
+    }
+}
+
+impl<W: Words> Param<Word<W>> {
+    /// What the word stands for, where one was sent.
+    pub fn meaning(&self) -> Option<W::Value> {
+        self.0.as_ref().map(|word| word.0)
+    }
+}
+
 /// A list of values with commas between them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct List(pub Vec<String>);

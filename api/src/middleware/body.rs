@@ -10,50 +10,47 @@ use poem::{Body, Endpoint, Middleware, Request};
 
 use crate::problem::{Code, Problem};
 
-/// How long a body may take to arrive.
-const BODY_TIME_MAX: Duration = Duration::from_secs(10);
-
 /// Refuses bodies that are too large (413) or too slow (408).
 #[derive(Debug, Clone, Copy)]
 pub struct LimitBody {
     /// The most bytes that a body may have.
     pub bytes_max: usize,
+    /// How long a body may take to arrive.
+    pub time_max: Duration,
 }
 
 impl<E: Endpoint> Middleware<E> for LimitBody {
     type Output = LimitBodyEndpoint<E>;
 
     fn transform(&self, inner: E) -> Self::Output {
-        LimitBodyEndpoint {
-            inner,
-            bytes_max: self.bytes_max,
-        }
+        LimitBodyEndpoint { inner, limits: *self }
     }
 }
 
 /// The endpoint behind [`LimitBody`].
 pub struct LimitBodyEndpoint<E> {
     inner: E,
-    bytes_max: usize,
+    limits: LimitBody,
 }
 
 impl<E: Endpoint> Endpoint for LimitBodyEndpoint<E> {
     type Output = E::Output;
 
     async fn call(&self, mut request: Request) -> poem::Result<Self::Output> {
+        let LimitBody { bytes_max, time_max } = self.limits;
         let too_large = || {
-            let detail = format!("the body must have at most {} bytes", self.bytes_max);
+            let detail = format!("the body must have at most {bytes_max} bytes");
             Problem::new(Code::BodyTooLarge, detail)
         };
         let announced = request
             .header("content-length")
             .and_then(|length| length.parse::<u64>().ok());
-        let limit = u64::try_from(self.bytes_max).unwrap_or(u64::MAX);
+        let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX);
         if announced.is_some_and(|length| length > limit) {
             return Err(too_large().into());
         }
-        let reading = request.take_body().into_bytes_limit(self.bytes_max);
-        let bytes = match tokio::time::timeout(BODY_TIME_MAX, reading).await {
+        let reading = request.take_body().into_bytes_limit(bytes_max);
+        let bytes = match tokio::time::timeout(time_max, reading).await {
             Ok(Ok(bytes)) => bytes,
             Ok(Err(ReadBodyError::PayloadTooLarge)) => return Err(too_large().into()),
             Ok(Err(error)) => return Err(error.into()),
@@ -76,7 +73,10 @@ mod tests {
             let bytes = request.take_body().into_bytes().await?;
             Ok::<_, poem::Error>(Response::builder().body(bytes))
         });
-        let endpoint = echo.with(LimitBody { bytes_max: 10 });
+        let endpoint = echo.with(LimitBody {
+            bytes_max: 10,
+            time_max: Duration::from_secs(10),
+        });
         endpoint.get_response(request).await.status()
     }
 

@@ -14,4 +14,4 @@ mod time;
 pub use body::LimitBody;
 pub use context::{REQUEST_ID, RequestContext};
 pub use observe::Observe;
-pub use time::{LimitReadTime, READ_TIME_MAX};
+pub use time::LimitReadTime;

@@ -10,9 +10,6 @@ use poem::{Endpoint, Middleware, Request};
 
 use crate::problem::{Code, Problem};
 
-/// How long a read may take.
-pub const READ_TIME_MAX: Duration = Duration::from_secs(10);
-
 /// Gives up reads that take longer than this (503).
 #[derive(Debug, Clone, Copy)]
 pub struct LimitReadTime(pub Duration);

@@ -55,9 +55,13 @@ const RISK: &[Code] = &[
     Code::AccountClosed,
 ];
 
+/// What an operation that keeps its answers adds.
+const ONCE: &[Code] = &[Code::InvalidIdempotencyKey, Code::IdempotencyKeyReused];
+
+/// What an operation adds that changes something and keeps no answer.
+const NOT_ONCE: &[Code] = &[Code::IdempotencyKeyNotTaken];
+
 const PLACING: &[Code] = &[
-    Code::InvalidIdempotencyKey,
-    Code::IdempotencyKeyReused,
     Code::InvalidOrderType,
     Code::UnsupportedOrderType,
     Code::UnsupportedOrderClass,
@@ -115,16 +119,25 @@ const PROTECTING: &[Code] = &[
 /// The groups of errors that `operation` can answer with; `None` for an operation that is not listed here.
 pub(super) fn errors_of(operation: &str) -> Option<Vec<Code>> {
     let groups: &[&[Code]] = match operation {
-        "place_order" => &[AUTHENTICATED, TRADING, WITH_BODY, PLACING, TERMS, RISK],
-        "replace_order" => &[AUTHENTICATED, TRADING, WITH_BODY, REPLACING, TERMS, RISK],
-        "cancel_order" => &[AUTHENTICATED, TRADING, CANCELING],
-        "cancel_all_orders" => &[AUTHENTICATED, TRADING],
-        "close_position" => &[AUTHENTICATED, TRADING, CLOSING, TERMS, RISK],
-        "close_all_positions" => &[AUTHENTICATED, TRADING, WITH_QUERY],
-        "create_trigger" => &[AUTHENTICATED, TRADING, WITH_BODY, PROTECTING],
+        "place_order" => &[AUTHENTICATED, TRADING, ONCE, WITH_BODY, PLACING, TERMS, RISK],
+        "replace_order" => &[
+            AUTHENTICATED,
+            TRADING,
+            NOT_ONCE,
+            WITH_BODY,
+            REPLACING,
+            TERMS,
+            RISK,
+        ],
+        "cancel_order" => &[AUTHENTICATED, TRADING, NOT_ONCE, CANCELING],
+        "cancel_all_orders" => &[AUTHENTICATED, TRADING, NOT_ONCE],
+        "close_position" => &[AUTHENTICATED, TRADING, ONCE, CLOSING, TERMS, RISK],
+        "close_all_positions" => &[AUTHENTICATED, TRADING, NOT_ONCE, WITH_QUERY],
+        "create_trigger" => &[AUTHENTICATED, TRADING, NOT_ONCE, WITH_BODY, PROTECTING],
         "cancel_trigger" => &[
             AUTHENTICATED,
             TRADING,
+            NOT_ONCE,
             &[Code::TriggerNotFound, Code::TriggerNotArmed],
         ],
         "list_orders" | "list_assets" | "list_trading_days" => &[AUTHENTICATED, READING, WITH_QUERY],

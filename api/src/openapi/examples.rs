@@ -90,6 +90,75 @@ fn position() -> Value {
     })
 }
 
+fn account() -> Value {
+    json!({
+        "id": "01930e4c-5b5a-7000-8000-000000000003", "account_number": "PA01930E4C5B5A", "status": "ACTIVE",
+        "crypto_status": "ACTIVE", "currency": "USD", "cash": "70000", "portfolio_value": "101000",
+        "equity": "101000", "last_equity": "101000", "position_market_value": "31000", "buying_power": "69950",
+        "effective_buying_power": "69950", "regt_buying_power": "69950", "daytrading_buying_power": "69950",
+        "non_marginable_buying_power": "69950", "long_market_value": "31000", "short_market_value": "0",
+        "initial_margin": "31000", "maintenance_margin": "31000", "last_maintenance_margin": "31000", "sma": "0",
+        "multiplier": "1", "daytrade_count": 0, "pattern_day_trader": false, "crypto_tier": 1,
+        "trading_blocked": false, "transfers_blocked": false, "account_blocked": false,
+        "trade_suspended_by_user": false, "shorting_enabled": false, "accrued_fees": "0",
+        "pending_transfer_in": "0", "pending_transfer_out": "0",
+        "created_at": "2026-11-01T12:00:00.000000Z", "balance_asof": "2026-11-24",
+    })
+}
+
+fn asset() -> Value {
+    json!({
+        "id": "2e1c9f4b-7a43-5d8e-9f37-3e0a1c5b6d72", "class": "crypto", "exchange": "CRYPTO", "symbol": "BTC/USD",
+        "name": "Bitcoin / US Dollar", "status": "active", "tradable": true, "marginable": false,
+        "shortable": false, "easy_to_borrow": false, "fractionable": true, "maintenance_margin_requirement": 100,
+        "min_order_size": "0.00001", "min_trade_increment": "0.000000001", "price_increment": "0.01",
+        "attributes": [],
+    })
+}
+
+fn events() -> Value {
+    let cause = json!({
+        "by": "request", "request_id": "01930e4c-5b5a-7000-8000-000000000004",
+        "credential_id": "01930e4c-5b5a-7000-8000-000000000005",
+    });
+    json!({
+        "events": [{
+            "seq": 1, "order_id": "01930e4c-5b5a-7000-8000-000000000001", "event": "accepted",
+            "at": "2026-11-24T14:30:00.000000Z", "cause": cause, "data": {},
+        }],
+        "next_after": 1,
+    })
+}
+
+fn health() -> Value {
+    json!({
+        "status": "ok", "version": platform::VERSION, "started_at": "2026-11-24T14:00:00.000000Z",
+        "uptime_seconds": 3600,
+    })
+}
+
+fn readiness(status: &str, database: &Value) -> Value {
+    json!({
+        "status": status,
+        "checks": {
+            "database": database,
+            "migrations": {"status": "ok", "detail": null},
+            "queue": {"status": "ok", "detail": null},
+        },
+    })
+}
+
+fn ready() -> Value {
+    readiness("ok", &json!({"status": "ok", "detail": null}))
+}
+
+fn not_ready() -> Value {
+    readiness(
+        "unavailable",
+        &json!({"status": "unavailable", "detail": "the database does not answer"}),
+    )
+}
+
 /// Adds the examples of an operation.
 pub(super) fn add(id: &str, operation: &mut Value) {
     let body = "/requestBody/content/application~1json";
@@ -114,6 +183,13 @@ pub(super) fn add(id: &str, operation: &mut Value) {
         "create_trigger" => ("201", trigger()),
         "get_trigger" => ("200", trigger()),
         "list_triggers" => ("200", json!([trigger()])),
+        "get_account" => ("200", account()),
+        "list_assets" => ("200", json!([asset()])),
+        "get_asset" => ("200", asset()),
+        "list_events" => ("200", events()),
+        "get_health" => ("200", health()),
+        "get_liveness" => ("200", json!({"status": "ok"})),
+        "get_readiness" => ("200", ready()),
         "get_clock" => ("200", clock()),
         "list_trading_days" => ("200", json!([trading_day()])),
         "get_position" => ("200", position()),
@@ -128,6 +204,13 @@ pub(super) fn add(id: &str, operation: &mut Value) {
         ),
         _ => return,
     };
+    add_answer(operation, status, &answer);
+    if id == "get_readiness" {
+        add_answer(operation, "503", &not_ready());
+    }
+}
+
+fn add_answer(operation: &mut Value, status: &str, answer: &Value) {
     let content = operation
         .pointer_mut(&format!("/responses/{status}/content"))
         .and_then(Value::as_object_mut);

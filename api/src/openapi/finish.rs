@@ -75,7 +75,7 @@ fn finish_operation(path: &str, operation: &mut Value) {
     } else {
         json!([{"api_key_id": [], "api_secret_key": []}, {"basic": []}])
     };
-    if id == "place_order" {
+    if ["place_order", "close_position"].contains(&id.as_str()) {
         add_idempotency_key(operation);
     }
     let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);

@@ -37,7 +37,7 @@ type Apis = (
 
 const DESCRIPTION: &str = "A self-hosted order gateway that speaks Alpaca's Trading API v2: change the base URL of an \
     Alpaca client, and it works. Money, prices and quantities are strings in answers, exact decimals everywhere. Every \
-    error is `application/problem+json`; see docs/errors.md.";
+    error is `application/problem+json`; see [/docs/errors](/docs/errors).";
 
 fn api() -> OpenApiService<Apis, ()> {
     let apis = (

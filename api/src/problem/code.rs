@@ -1,9 +1,12 @@
 //! Every way in which a request can fail: one closed list.
 //!
 //! 1. A code is in snake case, is never renamed and never used again for something else: clients match on it.
-//! 2. `docs/errors.md` is generated from here; a test keeps it equal.
+//! 2. The page at [`PAGE_PATH`] and `docs/errors.md` are generated from here; a test keeps the file equal.
 
 use poem::http::StatusCode;
+
+/// Where the server explains every code, each under its name.
+pub const PAGE_PATH: &str = "/docs/errors";
 
 macro_rules! codes {
     ($($variant:ident = $name:literal),+ $(,)?) => {
@@ -88,6 +91,7 @@ codes! {
     RequestTimeout = "request_timeout",
     IdempotencyKeyReused = "idempotency_key_reused",
     InvalidIdempotencyKey = "invalid_idempotency_key",
+    IdempotencyKeyNotTaken = "idempotency_key_not_taken",
     BodyTooLarge = "body_too_large",
     UnsupportedMediaType = "unsupported_media_type",
     InternalError = "internal_error",
@@ -168,9 +172,9 @@ impl Code {
         }
     }
 
-    /// Where the code is explained, relative to the repository.
+    /// Where the code is explained, relative to the server that answers.
     pub fn type_uri(self) -> String {
-        format!("docs/errors.md#{}", self.as_str())
+        format!("{PAGE_PATH}#{}", self.as_str())
     }
 
     /// The table.
@@ -361,11 +365,14 @@ impl Code {
                 "Its body was not complete in time. Nothing was done.",
                 "Send it again."),
             Self::IdempotencyKeyReused => row(S::CONFLICT, Status, "The idempotency key belongs to another request",
-                "It was used with another body. `existing_order_id` names the order that it made, if it made one.",
+                "It was used with another body or query. `existing_order_id` names the order that it made, if it made one.",
                 "Use a new key for a new request."),
             Self::InvalidIdempotencyKey => row(S::UNPROCESSABLE_ENTITY, Malformed, "The idempotency key is invalid",
                 "It is empty, longer than 255 characters, or not printable ASCII.",
                 "Send a random text such as a UUID."),
+            Self::IdempotencyKeyNotTaken => row(S::UNPROCESSABLE_ENTITY, Malformed, "The operation takes no idempotency key",
+                "Only placing an order and closing a position keep their answers. The header is refused elsewhere and not ignored, because whoever sends it relies on it.",
+                "Send the request without it. Before repeating it, read what the first one did."),
             Self::BodyTooLarge => row(S::PAYLOAD_TOO_LARGE, Status, "The body is too large",
                 "It exceeds `MAX_BODY_BYTES` (64 KiB unless configured).",
                 "Send less."),

@@ -115,7 +115,7 @@ impl From<Refusal> for Problem {
                     .with("existing_order_id", existing.to_string())
             }
             Refusal::IdempotencyKeyReused { first } => {
-                let detail = "the Idempotency-Key was used with another body";
+                let detail = "the Idempotency-Key was used with another body or query";
                 let problem = Self::new(Code::IdempotencyKeyReused, detail);
                 match first {
                     Some(order) => problem.with("existing_order_id", order.to_string()),
@@ -167,7 +167,7 @@ impl From<TriggerError> for Problem {
             TriggerError::ShortPosition => Self::new(Code::ShortNotProtectable, detail).at_field("symbol"),
             TriggerError::ExceedsPosition { requested, owned } => {
                 Self::new(Code::TriggerExceedsPosition, detail)
-                    .at_field("quantity")
+                    .at_field("qty")
                     .with("attempted", number(requested))
                     .with("existing_qty", number(owned))
             }

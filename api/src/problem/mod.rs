@@ -8,7 +8,7 @@
 //! | [`code`] | the closed list of codes |
 //! | `mapping` | how the errors of the domain and the store map to codes |
 //! | `framework` | what poem itself refuses, panics included |
-//! | [`docs`] | `docs/errors.md` |
+//! | [`docs`] | the page of errors, and `docs/errors.md` |
 //!
 //! Internal text never reaches a client: it is logged once, under the request id, where the answer is made.
 

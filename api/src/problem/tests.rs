@@ -15,7 +15,7 @@ fn a_body_has_the_members_of_the_rfc_ours_and_alpacas() {
     assert_eq!(
         problem.body("/v2/orders", "req-1"),
         json!({
-            "type": "docs/errors.md#invalid_number",
+            "type": "/docs/errors#invalid_number",
             "title": "A number is out of its domain",
             "status": 422,
             "detail": "qty must be > 0",
@@ -114,4 +114,54 @@ fn several_faults_are_one_problem_that_names_each_place() {
         json!({"parameter": "limit", "detail": "limit must be a number"})
     );
     assert!(Problem::from_faults(vec![]).is_ok());
+}
+
+/// Every source of the workspace that holds nothing but tests of the API.
+fn test_sources(folder: &std::path::Path, sources: &mut Vec<String>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let is_rust = path.extension().is_some_and(|extension| extension == "rs");
+        let name = path.display().to_string();
+        let is_test = name.contains("/tests/") || name.ends_with("/tests.rs");
+        if path.is_dir() {
+            test_sources(&path, sources);
+        } else if is_test && is_rust {
+            sources.push(std::fs::read_to_string(&path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn every_code_is_named_by_a_test_as_clients_see_it() {
+    let crate_folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut sources = Vec::new();
+    for folder in ["src", "../tests/e2e"] {
+        test_sources(&crate_folder.join(folder), &mut sources);
+    }
+    assert!(sources.len() > 10, "{} sources", sources.len());
+    let is_named = |code: &Code| {
+        let name = code.as_str();
+        // In a string of its own, or in the text of a body.
+        let forms = [format!("\"{name}\""), format!("\\\"{name}\\\"")];
+        sources
+            .iter()
+            .any(|source| forms.iter().any(|form| source.contains(form)))
+    };
+    for code in Code::ALL {
+        assert!(
+            is_named(code),
+            "no test names {}: raise it in one of the tests of the whole router",
+            code.as_str()
+        );
+    }
+}
+
+/// On the wire only a credential that was checked a moment before gets so far: any other is refused with its user.
+#[test]
+fn an_account_that_is_closed_meanwhile_takes_no_orders() {
+    let body = Problem::from(Refusal::AccountClosed).body("/v2/orders", "r");
+    assert_eq!(
+        (&body["status"], &body["error"]),
+        (&json!(403), &json!("account_closed"))
+    );
 }

@@ -106,19 +106,19 @@ impl Assets {
         Data(app): Data<&Arc<App>>,
         _principal: Principal,
         /// Active instruments (all are), or inactive ones.
-        status: Query<Param<Word<AssetStatusWords>>>,
+        Query(status): Query<Param<Word<AssetStatusWords>>>,
         /// Only this class.
-        asset_class: Query<Param<Word<ClassWords>>>,
+        Query(asset_class): Query<Param<Word<ClassWords>>>,
         /// Only those listed on this exchange.
-        exchange: Query<Param<String>>,
+        Query(exchange): Query<Param<String>>,
         /// Only those with all these traits, separated by commas; none has any.
-        attributes: Query<Param<List>>,
+        Query(attributes): Query<Param<List>>,
     ) -> Json<Vec<AssetView>> {
-        let wants_traits = attributes.0.0.is_some_and(|list| !list.0.is_empty());
-        if status.0.0.is_some_and(|status| !status.0) || wants_traits {
+        let wants_traits = !attributes.values().is_empty();
+        if status.meaning() == Some(false) || wants_traits {
             return Json(Vec::new());
         }
-        let (class, exchange) = (asset_class.0.0.map(|class| class.0), exchange.0.0);
+        let (class, exchange) = (asset_class.meaning(), exchange.get());
         let fits = |asset: &&Asset| {
             class.is_none_or(|class| class == Some(asset.class))
                 && exchange

@@ -57,13 +57,13 @@ impl CalendarApi {
         &self,
         _principal: Principal,
         /// The first date; a time counts as its date.
-        start: Query<Param<Instant>>,
+        Query(start): Query<Param<Instant>>,
         /// The last date, included.
-        end: Query<Param<Instant>>,
+        Query(end): Query<Param<Instant>>,
     ) -> Json<Vec<DayView>> {
-        let date = |at: Option<Instant>, default: NaiveDate| at.map_or(default, |at| at.0.date_naive());
-        let start = date(start.0.0, NaiveDate::MIN);
-        let end = date(end.0.0, NaiveDate::MAX);
+        let date = |bound: Param<Instant>| bound.at().map(|at| at.date_naive());
+        let start = date(start).unwrap_or(NaiveDate::MIN);
+        let end = date(end).unwrap_or(NaiveDate::MAX);
         Json(
             calendar::sessions(start, end)
                 .map(|session| DayView::of(&session))

@@ -78,12 +78,12 @@ impl Events {
         principal: Principal,
         request: &Request,
         /// Only events after this one; 0 unless given.
-        after: Query<Param<i64>>,
+        Query(after): Query<Param<i64>>,
         /// How many at most: 100 unless given, 1000 at most.
-        limit: Query<Param<u64>>,
+        Query(limit): Query<Param<u64>>,
     ) -> poem::Result<Json<EventPage>> {
         refuse_unknown(request, &["after", "limit"])?;
-        let (after, limit) = (after.0.0.unwrap_or(0), limit.0.0.unwrap_or(PAGE_DEFAULT));
+        let (after, limit) = (after.get().unwrap_or(0), limit.get().unwrap_or(PAGE_DEFAULT));
         if !(1..=PAGE_MAX).contains(&limit) {
             let detail = format!("limit must be between 1 and {PAGE_MAX}");
             let error = FieldError::at_parameter("limit", detail.clone());

@@ -9,6 +9,7 @@ use domain::money::Quantity;
 use domain::order::{Amount, OrderKind, OrderTerms, Side, TimeInForce};
 use domain::position::Position;
 use domain::quote::{Purpose, Quote};
+use poem::Request;
 use poem::web::Data;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
@@ -20,6 +21,7 @@ use super::orders::{self, Beside, OrderAnswer, OrderView, WantedOrder};
 use crate::accept;
 use crate::app::App;
 use crate::auth::Principal;
+use crate::idempotency::{self, NoIdempotencyKey};
 use crate::input::Dec;
 use crate::input::query::{Flag, Param};
 use crate::middleware::RequestContext;
@@ -170,12 +172,13 @@ impl Positions {
         &self,
         Data(app): Data<&Arc<App>>,
         principal: Principal,
+        _key: NoIdempotencyKey,
         context: RequestContext,
         /// Whether all open orders are canceled first.
-        cancel_orders: Query<Param<Flag>>,
+        Query(cancel_orders): Query<Param<Flag>>,
     ) -> poem::Result<ClosedAll> {
         principal.require("trading")?;
-        if cancel_orders.0.0.is_some_and(|flag| flag.0) {
+        if cancel_orders.is_set() {
             orders::cancel_all(app, &principal, &context).await?;
         }
         let closed = close_all(app, &principal, &context).await?;
@@ -184,28 +187,46 @@ impl Positions {
 
     /// Close a position
     ///
-    /// Places a market order for all of it, or for `qty` or `percentage` of it; the answer is that order.
+    /// Places a market order for all of it, or for `qty` or `percentage` of it; the answer is that order. Send an
+    /// `Idempotency-Key` to repeat a request safely: the answer is then given again, with `Idempotency-Replayed: true`.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one argument a parameter of the contract"
+    )]
     #[oai(path = "/positions/:key", method = "delete", operation_id = "close_position")]
     async fn close_position(
         &self,
         Data(app): Data<&Arc<App>>,
         principal: Principal,
         context: RequestContext,
+        request: &Request,
         /// The symbol, a pair with its slash (also as `%2F`), or the asset's id.
         key: Path<String>,
         /// Units to close; not together with `percentage`.
-        qty: Query<Param<Dec>>,
+        Query(qty): Query<Param<Dec>>,
         /// Percent of the position to close, above 0 and at most 100; not together with `qty`.
-        percentage: Query<Param<Dec>>,
+        Query(percentage): Query<Param<Dec>>,
     ) -> poem::Result<OrderAnswer> {
         principal.require("trading")?;
-        let part = read_part(qty.0.0, percentage.0.0)?;
-        let (asset, position) = find(app, &principal, &key).await?;
-        let wanted = closing(asset, &position, part)?;
-        let asked = accept::request_for(wanted, None, &principal, &context, app);
+        // There is no body: what is asked for stands in the query.
+        let query = request.uri().query().unwrap_or_default();
+        let once = idempotency::key_of(request, &principal, query.as_bytes())?;
+        if let Some(answer) = OrderAnswer::given_before(app, &principal, once.as_ref()).await? {
+            return Ok(answer);
+        }
+        let part = read_part(qty.get(), percentage.get())?;
+        let wanted = match closing_of(app, &principal, &key, part).await {
+            Ok(wanted) => wanted,
+            // The same request may have closed the position just now.
+            Err(problem) => {
+                let answer = OrderAnswer::given_before(app, &principal, once.as_ref()).await?;
+                return Ok(answer.ok_or(problem)?);
+            }
+        };
+        let asked = accept::request_for(wanted, once, &principal, &context, app);
         context.record_order(asked.order.id);
         let accepted = accept::accept_one(app, asked).await?;
-        Ok(OrderAnswer::fresh(&accepted.order))
+        Ok(OrderAnswer::of(&accepted, app))
     }
 }
 
@@ -228,6 +249,12 @@ async fn find<'a>(app: &'a App, principal: &Principal, key: &str) -> Result<(&'a
     let asset = app.assets.find(key).ok_or_else(not_found)?;
     let position = app.store.position(principal.account, asset.id).await?;
     Ok((asset, position.ok_or_else(not_found)?))
+}
+
+/// The order that closes `part` of the position that `key` names.
+async fn closing_of(app: &App, principal: &Principal, key: &str, part: Part) -> Result<WantedOrder, Problem> {
+    let (asset, position) = find(app, principal, key).await?;
+    closing(asset, &position, part)
 }
 
 async fn close_all(
@@ -253,7 +280,7 @@ async fn close_all(
             Ok(accepted) => ClosedPosition {
                 symbol,
                 status: 200,
-                body: AnyJson(OrderView::of(&accepted.order, &Beside::default()).json()),
+                body: AnyJson(OrderView::of(&accepted.order, app.rules.hours, &Beside::default()).json()),
             },
             Err(problem) => refused(symbol, &problem, context),
         });

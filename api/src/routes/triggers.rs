@@ -20,6 +20,7 @@ use super::orders::find_asset;
 use crate::app::App;
 use crate::auth::Principal;
 use crate::catalogue::Catalogue;
+use crate::idempotency::NoIdempotencyKey;
 use crate::input::query::{Param, Word, Words, refuse_unknown};
 use crate::input::{Dec, Fields, JsonBody, LooseDec, shown};
 use crate::problem::{Code, FieldError, Problem};
@@ -149,10 +150,11 @@ impl Triggers {
         &self,
         Data(app): Data<&Arc<App>>,
         principal: Principal,
+        _key: NoIdempotencyKey,
         body: JsonBody<CreateTriggerBody>,
     ) -> poem::Result<Created> {
         principal.require("trading")?;
-        let new = read(body.fields()?, &principal, &app.assets)?;
+        let new = read(&mut body.fields()?, &principal, &app.assets)?;
         let quotes = app.quotes(std::slice::from_ref(&new.asset), Purpose::Risk).await;
         let quote = quotes.get(&new.asset.id);
         let (account, id) = (new.account_id, new.id);
@@ -180,14 +182,14 @@ impl Triggers {
         principal: Principal,
         request: &Request,
         /// Only those in this state.
-        state: Query<Param<Word<StateWords>>>,
+        Query(state): Query<Param<Word<StateWords>>>,
         /// Only those after this one: the last id of the page before.
-        after: Query<Param<Uuid>>,
+        Query(after): Query<Param<Uuid>>,
         /// How many at most: 50 unless given, 500 at most.
-        limit: Query<Param<u64>>,
+        Query(limit): Query<Param<u64>>,
     ) -> poem::Result<Json<Vec<TriggerView>>> {
         refuse_unknown(request, &["state", "after", "limit"])?;
-        let limit = limit.0.0.unwrap_or(PAGE_DEFAULT);
+        let limit = limit.get().unwrap_or(PAGE_DEFAULT);
         if !(1..=PAGE_MAX).contains(&limit) {
             let detail = format!("limit must be between 1 and {PAGE_MAX}");
             let error = FieldError::at_parameter("limit", detail.clone());
@@ -195,10 +197,10 @@ impl Triggers {
                 .with_error(error)
                 .into());
         }
-        let state = state.0.0.map(|state| state.0);
+        let after = after.get().map(TriggerId);
         let triggers = app
             .store
-            .triggers(principal.account, state, after.0.0.map(TriggerId), limit)
+            .triggers(principal.account, state.meaning(), after, limit)
             .await;
         let triggers = triggers.map_err(Problem::from)?;
         Ok(Json(triggers.iter().map(TriggerView::of).collect()))
@@ -230,6 +232,7 @@ impl Triggers {
         &self,
         Data(app): Data<&Arc<App>>,
         principal: Principal,
+        _key: NoIdempotencyKey,
         /// The trigger's id.
         id: Path<String>,
     ) -> poem::Result<Disarmed> {
@@ -261,7 +264,12 @@ fn parse_id(text: &str) -> Result<TriggerId, Problem> {
     text.parse().map_err(|_| not_found())
 }
 
-fn read(mut fields: Fields, principal: &Principal, catalogue: &Catalogue) -> Result<NewTrigger, Problem> {
+/// Reads a trigger of `principal` from the members of its body.
+pub(crate) fn read(
+    fields: &mut Fields,
+    principal: &Principal,
+    catalogue: &Catalogue,
+) -> Result<NewTrigger, Problem> {
     let symbol = fields.text("symbol");
     if symbol.is_none() && !fields.has_fault_at("symbol") {
         fields.refuse(Code::InvalidRequest, "symbol", "symbol is required");
@@ -271,7 +279,7 @@ fn read(mut fields: Fields, principal: &Principal, catalogue: &Catalogue) -> Res
         fields.refuse(Code::InvalidRequest, "stop_price", "stop_price is required");
     }
     let quantity = fields.amount("qty", Quantity::new);
-    let reference = read_reference(&mut fields);
+    let reference = read_reference(fields);
     fields.refuse_unknown();
     fields.finish()?;
     let (Some(symbol), Some(stop_price)) = (symbol, stop_price) else {
@@ -307,23 +315,15 @@ fn read_reference(fields: &mut Fields) -> Reference {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::id::{AccountId, CredentialId, UserId};
     use serde_json::{Value, json};
 
     fn read_json(body: Value) -> Result<NewTrigger, Problem> {
         let Value::Object(members) = body else {
             panic!("not an object")
         };
-        let principal = Principal {
-            user: UserId(Uuid::from_u128(1)),
-            account: AccountId(Uuid::from_u128(2)),
-            credential: CredentialId(Uuid::from_u128(3)),
-            scopes: vec!["trading".into()],
-            role: store::Role::Standard,
-        };
         read(
-            Fields::new(members),
-            &principal,
+            &mut Fields::new(members),
+            &Principal::example(),
             &Catalogue::new(market::catalog::assets()),
         )
     }

@@ -11,12 +11,30 @@ use poem::{Endpoint, EndpointExt as _, Response, Route, Server};
 use tokio::net::TcpListener;
 
 use crate::app::App;
-use crate::middleware::{LimitBody, LimitReadTime, Observe, READ_TIME_MAX};
+use crate::middleware::{LimitBody, LimitReadTime, Observe};
 use crate::paths::{self, PathTable};
 use crate::{docs_page, openapi};
 
+/// How long a request may take.
+#[derive(Debug, Clone, Copy)]
+struct Times {
+    /// How long a body may take to arrive.
+    body: Duration,
+    /// How long a read may take.
+    read: Duration,
+}
+
+const TIMES: Times = Times {
+    body: Duration::from_secs(10),
+    read: Duration::from_secs(10),
+};
+
 /// Everything that the API answers.
 pub fn router(app: Arc<App>) -> impl Endpoint<Output = Response> {
+    router_within(TIMES, app)
+}
+
+fn router_within(times: Times, app: Arc<App>) -> impl Endpoint<Output = Response> {
     let document = openapi::document();
     let mut table = PathTable::of_document(&document);
     for (path, methods) in docs_page::PATHS {
@@ -26,8 +44,11 @@ pub fn router(app: Arc<App>) -> impl Endpoint<Output = Response> {
     docs_page::routes(Route::new(), openapi::text(&document))
         .nest("/", openapi::service())
         .data(app)
-        .with(LimitReadTime(READ_TIME_MAX))
-        .with(LimitBody { bytes_max })
+        .with(LimitReadTime(times.read))
+        .with(LimitBody {
+            bytes_max,
+            time_max: times.body,
+        })
         .before(|mut request| async move {
             if let Some(uri) = paths::routed(request.uri()) {
                 *request.uri_mut() = uri;

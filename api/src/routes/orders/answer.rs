@@ -1,14 +1,16 @@
 //! What `/v2/orders` answers with, beside the order itself.
 
-use domain::order::Order;
 use poem::{IntoResponse, Response};
 use poem_openapi::payload::Json;
 use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses, Registry};
 use poem_openapi::types::Type as _;
 use poem_openapi::{ApiResponse, Object};
-use store::orders::SavedAnswer;
+use store::orders::{Accepted, IdempotencyKey};
 
 use super::OrderView;
+use crate::app::App;
+use crate::auth::Principal;
+use crate::problem::Problem;
 use crate::wire::AnyJson;
 use crate::{accept, idempotency};
 
@@ -16,15 +18,26 @@ use crate::{accept, idempotency};
 pub(crate) struct OrderAnswer(Response);
 
 impl OrderAnswer {
-    /// The answer to the request that made `order`.
-    pub(crate) fn fresh(order: &Order) -> Self {
-        let body = accept::answer_of(order).body;
+    /// The answer to a request whose order was accepted, now or when it was sent for the first time.
+    pub(crate) fn of(accepted: &Accepted, app: &App) -> Self {
+        if let Some(saved) = &accepted.replay {
+            return Self(idempotency::replay(saved));
+        }
+        let body = accept::answer_of(&accepted.order, app.rules.hours).body;
         Self(Response::builder().content_type("application/json").body(body))
     }
 
-    /// The answer that was given before.
-    pub(super) fn again(saved: &SavedAnswer) -> Self {
-        Self(idempotency::replay(saved))
+    /// The answer that a request with this key got before, if there was one.
+    pub(crate) async fn given_before(
+        app: &App,
+        principal: &Principal,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Option<Self>, Problem> {
+        let Some(key) = key else {
+            return Ok(None);
+        };
+        let saved = app.store.saved_answer(principal.account, key).await?;
+        Ok(saved.transpose()?.map(|saved| Self(idempotency::replay(&saved))))
     }
 }
 

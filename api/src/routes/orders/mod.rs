@@ -19,7 +19,6 @@ use poem::{FromRequest, Request, RequestBody};
 use poem_openapi::OpenApi;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
-use store::StoreError;
 use store::orders::{OrderFilter, StatusFilter};
 use uuid::Uuid;
 
@@ -27,18 +26,23 @@ pub(crate) use answer::{Canceled, CanceledAll, CanceledOrder, OrderAnswer};
 pub(crate) use cancel::cancel_all;
 use cancel::canceled;
 pub use replace::ReplaceOrderBody;
+#[cfg(test)]
+pub(crate) use replace::{UNUSED_PRICES as REFUSED_WHEN_REPLACING, read as read_replacement};
+#[cfg(test)]
+pub(crate) use request::REFUSED_WHEN_PLACING;
 pub use request::{PlaceOrderBody, WantedOrder, find_asset, read};
 pub use view::{Beside, OrderView};
 pub(crate) use words::{ClassWords, DirectionWords, SideWords, StatusWords};
 
 use super::Tag;
+use crate::accept;
 use crate::app::App;
 use crate::auth::Principal;
+use crate::idempotency::{self, NoIdempotencyKey};
 use crate::input::JsonBody;
 use crate::input::query::{Flag, Instant, List, Param, Word};
 use crate::middleware::RequestContext;
 use crate::problem::{Code, FieldError, Problem, endpoint_not_found, order_not_found};
-use crate::{accept, idempotency};
 
 /// How many orders a list has unless more are asked for.
 const LIST_DEFAULT: u64 = 50;
@@ -81,20 +85,14 @@ impl Orders {
     ) -> poem::Result<OrderAnswer> {
         principal.require("trading")?;
         let key = idempotency::key_of(request, &principal, body.bytes())?;
-        if let Some(key) = &key {
-            let saved = app.store.saved_answer(principal.account, key).await;
-            if let Some(saved) = saved.map_err(Problem::from)? {
-                return Ok(OrderAnswer::again(&saved.map_err(Problem::from)?));
-            }
+        if let Some(answer) = OrderAnswer::given_before(app, &principal, key.as_ref()).await? {
+            return Ok(answer);
         }
-        let wanted = read(body.fields()?, &app.assets)?;
+        let wanted = read(&mut body.fields()?, &app.assets)?;
         let asked = accept::request_for(wanted, key, &principal, &context, app);
         context.record_order(asked.order.id);
         let accepted = accept::accept_one(app, asked).await?;
-        Ok(match &accepted.replay {
-            Some(saved) => OrderAnswer::again(saved),
-            None => OrderAnswer::fresh(&accepted.order),
-        })
+        Ok(OrderAnswer::of(&accepted, app))
     }
 
     /// List orders
@@ -110,55 +108,55 @@ impl Orders {
         Data(app): Data<&Arc<App>>,
         principal: Principal,
         /// Open, closed or all orders; open unless given.
-        status: Query<Param<Word<StatusWords>>>,
+        Query(status): Query<Param<Word<StatusWords>>>,
         /// How many at most: 50 unless given, 500 at most.
-        limit: Query<Param<u64>>,
+        Query(limit): Query<Param<u64>>,
         /// Only orders accepted after this time.
-        after: Query<Param<Instant>>,
+        Query(after): Query<Param<Instant>>,
         /// Only orders accepted before this time.
-        until: Query<Param<Instant>>,
+        Query(until): Query<Param<Instant>>,
         /// The order of the list; desc unless given.
-        direction: Query<Param<Word<DirectionWords>>>,
+        Query(direction): Query<Param<Word<DirectionWords>>>,
         /// Whether legs are listed below their parents; plain orders have none.
-        nested: Query<Param<Flag>>,
+        #[oai(name = "nested")]
+        _nested: Query<Param<Flag>>,
         /// Only orders of these instruments, separated by commas.
-        symbols: Query<Param<List>>,
+        Query(symbols): Query<Param<List>>,
         /// Only orders on this side.
-        side: Query<Param<Word<SideWords>>>,
+        Query(side): Query<Param<Word<SideWords>>>,
         /// Only orders of this class of instruments.
-        asset_class: Query<Param<Word<ClassWords>>>,
+        Query(asset_class): Query<Param<Word<ClassWords>>>,
         /// Only orders accepted before this one.
-        before_order_id: Query<Param<Uuid>>,
+        Query(before_order_id): Query<Param<Uuid>>,
         /// Only orders accepted after this one.
-        after_order_id: Query<Param<Uuid>>,
+        Query(after_order_id): Query<Param<Uuid>>,
     ) -> poem::Result<Json<Vec<OrderView>>> {
-        let _ = nested;
-        let limit = limit.0.0.unwrap_or(LIST_DEFAULT);
+        let limit = limit.get().unwrap_or(LIST_DEFAULT);
         if !(1..=LIST_MAX).contains(&limit) {
             return Err(bad_limit().into());
         }
-        let named = symbols.0.0.map(|list| list.0).unwrap_or_default();
+        let named = symbols.values();
         let assets: Vec<_> = named
             .iter()
             .filter_map(|symbol| app.assets.find(symbol))
             .map(|asset| asset.id)
             .collect();
-        let class = asset_class.0.0.map(|class| class.0);
+        let class = asset_class.meaning();
         // Orders exist only of instruments that Arbion knows.
         if (!named.is_empty() && assets.is_empty()) || class == Some(None) {
             return Ok(Json(Vec::new()));
         }
         let filter = OrderFilter {
-            status: status.0.0.map_or(StatusFilter::Open, |status| status.0),
+            status: status.meaning().unwrap_or(StatusFilter::Open),
             limit,
-            after: after.0.0.map(|after| after.0),
-            until: until.0.0.map(|until| until.0),
-            ascending: direction.0.0.is_some_and(|direction| direction.0),
+            after: after.at(),
+            until: until.at(),
+            ascending: direction.meaning().unwrap_or(false),
             assets,
-            side: side.0.0.map(|side| side.0),
+            side: side.meaning(),
             asset_class: class.flatten(),
-            before_order_id: before_order_id.0.0.map(OrderId),
-            after_order_id: after_order_id.0.0.map(OrderId),
+            before_order_id: before_order_id.get().map(OrderId),
+            after_order_id: after_order_id.get().map(OrderId),
         };
         let orders = app
             .store
@@ -176,6 +174,7 @@ impl Orders {
         &self,
         Data(app): Data<&Arc<App>>,
         principal: Principal,
+        _key: NoIdempotencyKey,
         context: RequestContext,
     ) -> poem::Result<CanceledAll> {
         principal.require("trading")?;
@@ -196,9 +195,9 @@ impl Orders {
         principal: Principal,
         context: RequestContext,
         /// The `client_order_id` that the order was placed with.
-        client_order_id: Query<Param<String>>,
+        Query(client_order_id): Query<Param<String>>,
     ) -> poem::Result<Json<OrderView>> {
-        let Some(name) = client_order_id.0.0 else {
+        let Some(name) = client_order_id.get() else {
             let detail = "client_order_id is required";
             let error = FieldError::at_parameter("client_order_id", detail);
             return Err(Problem::new(Code::InvalidRequest, detail)
@@ -225,9 +224,9 @@ impl Orders {
         /// The order's id, with or without dashes.
         id: Path<String>,
         /// Whether legs are listed; a plain order has none.
-        nested: Query<Param<Flag>>,
+        #[oai(name = "nested")]
+        _nested: Query<Param<Flag>>,
     ) -> poem::Result<Json<OrderView>> {
-        let _ = nested;
         let order = find(app, &principal, &context, &id).await?;
         Ok(Json(view(app, &order).await?))
     }
@@ -241,39 +240,17 @@ impl Orders {
         &self,
         Data(app): Data<&Arc<App>>,
         principal: Principal,
+        _key: NoIdempotencyKey,
         context: RequestContext,
         /// The order's id, with or without dashes.
         id: Path<String>,
         body: JsonBody<ReplaceOrderBody>,
     ) -> poem::Result<OrderAnswer> {
         principal.require("trading")?;
-        let replacement = replace::read(body.fields()?, accept::new_order_id())?;
+        let replacement = replace::read(&mut body.fields()?, accept::new_order_id())?;
         let old = find(app, &principal, &context, &id).await?;
-        let asset = app.assets.by_id(old.asset_id).ok_or_else(|| {
-            Problem::hidden(
-                Code::InternalError,
-                format!("order {} names an unknown asset", old.id),
-            )
-        })?;
-        let quotes = accept::quotes_for(app, [(asset, &old.terms)]).await;
-        let deciding = accept::decide_by(app, &quotes);
-        let cause = principal.cause(&context);
-        let new_id = replacement.new_id;
-        let answer = app
-            .store
-            .request_replace(principal.account, old.id, replacement, asset, cause, &deciding)
-            .await;
-        let accepted = match answer {
-            Ok(answer) => answer.map_err(Problem::from)?,
-            Err(StoreError::CommitUnknown(lost)) => {
-                let found = app.store.order(principal.account, new_id).await;
-                accept::after_lost_commit(new_id, found, &lost)?
-            }
-            Err(error) => return Err(Problem::from(error).into()),
-        };
-        // The work hangs on the old order: the venue is told about that one.
-        app.signal([old.id]).await;
-        Ok(OrderAnswer::fresh(&accepted.order))
+        let accepted = accept::replace(app, old, replacement, principal.cause(&context)).await?;
+        Ok(OrderAnswer::of(&accepted, app))
     }
 
     /// Cancel an order
@@ -285,6 +262,7 @@ impl Orders {
         &self,
         Data(app): Data<&Arc<App>>,
         principal: Principal,
+        _key: NoIdempotencyKey,
         context: RequestContext,
         /// The order's id, with or without dashes.
         id: Path<String>,
@@ -345,7 +323,11 @@ async fn view(app: &App, order: &Order) -> Result<OrderView, Problem> {
         | OrderStatus::Replaced => None,
     };
     let exits = app.store.exit_causes(&[order.id]).await?;
-    Ok(OrderView::of(order, &Beside { exits, submission }))
+    Ok(OrderView::of(
+        order,
+        app.rules.hours,
+        &Beside { exits, submission },
+    ))
 }
 
 /// Many orders: two queries, whatever their number.
@@ -356,5 +338,8 @@ async fn views(app: &App, orders: &[Order]) -> Result<Vec<OrderView>, Problem> {
         exits,
         submission: None,
     };
-    Ok(orders.iter().map(|order| OrderView::of(order, &beside)).collect())
+    let views = orders
+        .iter()
+        .map(|order| OrderView::of(order, app.rules.hours, &beside));
+    Ok(views.collect())
 }

@@ -26,15 +26,15 @@ pub struct ReplaceOrderBody {
 }
 
 /// Prices that only unsupported types of order use.
-const UNUSED_PRICES: [&str; 2] = ["stop_price", "trail"];
+pub(crate) const UNUSED_PRICES: [&str; 2] = ["stop_price", "trail"];
 
 /// Reads a replacement whose order shall be `new_id`.
-pub(super) fn read(mut fields: Fields, new_id: OrderId) -> Result<Replacement, Problem> {
+pub(crate) fn read(fields: &mut Fields, new_id: OrderId) -> Result<Replacement, Problem> {
     let quantity = fields.amount("qty", Quantity::new);
     let limit_price = fields.amount("limit_price", Price::new);
     let time_in_force: Option<TimeInForce> =
         fields.parsed("time_in_force", Code::InvalidTimeInForce, "invalid time_in_force");
-    let client_order_id = read_client_order_id(&mut fields);
+    let client_order_id = read_client_order_id(fields);
     for name in UNUSED_PRICES {
         if fields.has(name) {
             let detail = format!("{name} is not used by market and limit orders");

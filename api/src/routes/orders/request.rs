@@ -55,24 +55,37 @@ pub struct WantedOrder {
 /// Prices and fields that only unsupported types of order use.
 const UNUSED_PRICES: [&str; 3] = ["stop_price", "trail_price", "trail_percent"];
 
+/// Legs, which only unsupported classes of orders have.
+const LEGS: [&str; 2] = ["take_profit", "stop_loss"];
+
+/// Members that are read only to be refused.
+#[cfg(test)]
+pub(crate) const REFUSED_WHEN_PLACING: [&str; 5] = [
+    UNUSED_PRICES[0],
+    UNUSED_PRICES[1],
+    UNUSED_PRICES[2],
+    LEGS[0],
+    LEGS[1],
+];
+
 /// Reads an order from the members of its body. All faults of shape are told together; then the symbol, then the terms.
-pub fn read(mut fields: Fields, catalogue: &Catalogue) -> Result<WantedOrder, Problem> {
+pub fn read(fields: &mut Fields, catalogue: &Catalogue) -> Result<WantedOrder, Problem> {
     let symbol = fields.text("symbol");
     if symbol.as_ref().is_none_or(String::is_empty) && !fields.has_fault_at("symbol") {
         fields.refuse(Code::InvalidRequest, "symbol", "symbol is required");
     }
-    let amount = read_amount(&mut fields);
-    let side = required::<Side>(&mut fields, "side", Code::InvalidSide, "invalid side");
-    let kind = read_kind(&mut fields);
-    let time_in_force = read_time_in_force(&mut fields);
+    let amount = read_amount(fields);
+    let side = required::<Side>(fields, "side", Code::InvalidSide, "invalid side");
+    let kind = read_kind(fields);
+    let time_in_force = read_time_in_force(fields);
     let extended_hours = fields.boolean("extended_hours").unwrap_or(false);
     let position_intent: Option<PositionIntent> = fields.parsed(
         "position_intent",
         Code::InvalidPositionIntent,
         "invalid position_intent",
     );
-    refuse_classes(&mut fields);
-    let client_order_id = read_client_order_id(&mut fields);
+    refuse_classes(fields);
+    let client_order_id = read_client_order_id(fields);
     fields.finish()?;
     let (Some(symbol), Some(amount), Some(side), Some(kind), Some(time_in_force)) =
         (symbol, amount, side, kind, time_in_force)
@@ -223,7 +236,7 @@ fn refuse_classes(fields: &mut Fields) {
         fields.refuse(Code::UnsupportedOrderClass, "order_class", detail);
         return;
     }
-    for leg in ["take_profit", "stop_loss"] {
+    for leg in LEGS {
         if fields.has(leg) {
             let detail =
                 format!("{leg} needs an order_class, and none is supported yet: see POST /v2/triggers");

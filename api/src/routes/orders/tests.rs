@@ -1,7 +1,7 @@
 //! What an order's body may say, and what an order shows.
 
 use chrono::{DateTime, Utc};
-use domain::asset::AssetClass;
+use domain::asset::{AssetClass, MarketHours};
 use domain::id::{AccountId, ClientOrderId, GroupId, OrderId, TriggerId, UserId};
 use domain::lifecycle::{Facts, How, Submission};
 use domain::money::Quantity;
@@ -21,7 +21,7 @@ fn catalogue() -> Catalogue {
 }
 
 fn read_text(body: &str) -> Result<WantedOrder, Problem> {
-    read(Fields::new(parse_object(body.as_bytes())?), &catalogue())
+    read(&mut Fields::new(parse_object(body.as_bytes())?), &catalogue())
 }
 
 /// A sound order, with members changed; null takes one away.
@@ -338,7 +338,7 @@ fn the_shape_is_judged_before_the_symbol_and_the_symbol_before_the_terms() {
 fn replacement(body: &Value) -> Result<store::orders::Replacement, Problem> {
     let new_id = OrderId(Uuid::from_u128(9));
     replace::read(
-        Fields::new(parse_object(body.to_string().as_bytes()).unwrap()),
+        &mut Fields::new(parse_object(body.to_string().as_bytes()).unwrap()),
         new_id,
     )
 }
@@ -400,7 +400,7 @@ pub(crate) fn an_order() -> Order {
 
 #[test]
 fn an_accepted_order_shows_every_key_of_the_contract() {
-    let shown = OrderView::of(&an_order(), &Beside::default()).json();
+    let shown = OrderView::of(&an_order(), MarketHours::Real, &Beside::default()).json();
     let expected = json!({
         "id": "00000000-0000-0000-0000-000000000001",
         "client_order_id": "mine",
@@ -433,7 +433,7 @@ fn an_order_shows_how_it_ended_and_what_it_filled() {
         order.facts.closed = Some((how, at("2026-11-24T16:00:00Z")));
         order.facts.filled_quantity = Decimal::ONE;
         order.facts.filled_cost = Decimal::new(18_025, 2);
-        let shown = OrderView::of(&order, &Beside::default()).json();
+        let shown = OrderView::of(&order, MarketHours::Real, &Beside::default()).json();
         let ends: Vec<_> = [
             "filled_at",
             "canceled_at",
@@ -464,7 +464,7 @@ fn an_exit_names_its_trigger_and_a_sending_order_how_far_it_got() {
         exits: [(order.id, exit)].into(),
         submission: None,
     };
-    let shown = OrderView::of(&order, &beside).json();
+    let shown = OrderView::of(&order, MarketHours::Real, &beside).json();
     assert_eq!(
         (&shown["status"], &shown["cause"]),
         (&json!("pending_new"), &json!("trigger"))

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
+use domain::asset::{AssetClass, MarketHours};
 use domain::calendar;
 use domain::id::OrderId;
 use domain::lifecycle::{How, OrderStatus, Submission};
@@ -35,7 +36,8 @@ pub struct OrderView {
     pub filled_at: Option<Time>,
     /// When it expired.
     pub expired_at: Option<Time>,
-    /// When it will expire: the close of its session.
+    /// When an order for the day will expire: at the close of its session, with extended hours at their end; where the
+    /// server ignores the exchange's hours, at midnight in New York.
     pub expires_at: Option<Time>,
     /// When it was canceled.
     pub canceled_at: Option<Time>,
@@ -128,8 +130,8 @@ pub struct Beside {
 }
 
 impl OrderView {
-    /// `order` as clients see it.
-    pub fn of(order: &Order, beside: &Beside) -> Self {
+    /// `order` as clients see it, where equities keep `hours`.
+    pub fn of(order: &Order, hours: MarketHours, beside: &Beside) -> Self {
         let (terms, facts) = (&order.terms, &order.facts);
         let closed_at = |wanted: How| {
             let closed = facts.closed.filter(|(how, _)| *how == wanted);
@@ -145,7 +147,7 @@ impl OrderView {
             submitted_at: Time(order.submitted_at),
             filled_at: closed_at(How::Filled),
             expired_at: closed_at(How::Expired),
-            expires_at: expires_at(order).map(Time),
+            expires_at: expires_at(order, hours).map(Time),
             canceled_at: closed_at(How::Canceled),
             failed_at: closed_at(How::Rejected),
             replaced_at: closed_at(How::Replaced),
@@ -187,11 +189,21 @@ impl OrderView {
     }
 }
 
-fn expires_at(order: &Order) -> Option<DateTime<Utc>> {
-    match order.terms.time_in_force {
-        TimeInForce::Day => calendar::next_close(order.submitted_at),
-        TimeInForce::Gtc | TimeInForce::Ioc | TimeInForce::Fok => None,
+fn expires_at(order: &Order, hours: MarketHours) -> Option<DateTime<Utc>> {
+    match (order.terms.time_in_force, order.asset_class, hours) {
+        (TimeInForce::Day, AssetClass::UsEquity, MarketHours::Real) if order.terms.extended_hours => {
+            extended_close_after(order.submitted_at)
+        }
+        (TimeInForce::Day, class, hours) => class.day_ends(order.submitted_at, hours),
+        (TimeInForce::Gtc | TimeInForce::Ioc | TimeInForce::Fok, _, _) => None,
     }
+}
+
+/// The end of the first session's extended hours that are not over at `at`.
+fn extended_close_after(at: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    calendar::sessions(calendar::trading_date(at), NaiveDate::MAX)
+        .map(|session| session.extended_close)
+        .find(|close| *close > at)
 }
 
 fn submission(order: &Order, view: Option<&SubmissionView>) -> Option<SubmissionObject> {
