@@ -24,6 +24,7 @@ mod operations;
 mod oracle;
 mod readme;
 mod risk_races;
+mod start;
 mod stops;
 mod support;
 mod tidy;

@@ -79,5 +79,8 @@ on_both! {
             audit(&site.place).await;
             assert_eq!(checksums(&site.place).await, before, "{what} was taken back");
         }
+        let venue = Book::open_paper(&site.place).await;
+        venue.change_paper("paper_journal", "quantity = '2' WHERE fill_id IS NOT NULL").await;
+        assert!(audit_fails(&site.place).await, "not noticed: a fill that the venue knows differently");
     }
 }
