@@ -10,9 +10,10 @@ use std::time::Duration;
 use platform::Shutdown;
 use queue::QueueHealth;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use crate::duties::sleep;
-use crate::jobs::{execute, sweep_stops};
+use crate::jobs::{self, execute, sweep_stops};
 use crate::slots::Slot;
 use crate::worker::Worker;
 
@@ -84,7 +85,7 @@ async fn look(worker: &Arc<Worker>, started: &TaskTracker, slots: Vec<Slot>) -> 
         let worker = Arc::clone(worker);
         started.spawn(async move {
             let _slot: Slot = slot;
-            let work = Box::pin(execute::execute(&worker, claim));
+            let work = Box::pin(execute::execute(&worker, claim).instrument(jobs::span("execute_order")));
             worker.guarded("execute", work).await;
         });
     }

@@ -8,8 +8,9 @@ use std::time::Instant;
 
 use queue::Outcome;
 use store::{SweepClaim, SweepCounts};
+use tracing::Instrument as _;
 
-use super::millis;
+use super::{millis, span};
 use crate::firing::{self, Round, RoundError};
 use crate::judge::Skipped;
 use crate::worker::Worker;
@@ -40,7 +41,7 @@ pub(crate) async fn due(worker: &Worker) {
             .await
         {
             Ok(Some(claim)) => {
-                sweep(worker, &claim).await;
+                sweep(worker, &claim).instrument(span("sweep_stops")).await;
             }
             Ok(None) => return,
             Err(error) => {

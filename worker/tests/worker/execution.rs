@@ -1,15 +1,20 @@
 //! Orders on their way to the broker, with everything that may go wrong there.
 
+use std::collections::BTreeSet;
+
 use domain::asset::MarketHours;
 use domain::lifecycle::OrderStatus;
 use domain::order::Side;
+use platform::telemetry::LogBuffer;
 use queue::Outcome;
 use sea_orm::ConnectionTrait as _;
 use store::CancelAnswer;
 use store::testing::TestStore;
+use tracing::instrument::WithSubscriber as _;
+use uuid::Uuid;
 
 use crate::broker_script::{ScriptedBroker, Step};
-use crate::given::{Given, cause};
+use crate::given::{Given, cause, json_log};
 
 fn calls(expected: &[(&str, &str)]) -> Vec<(String, String)> {
     expected
@@ -85,6 +90,31 @@ store::testing::on_both! {
         given.pass_pause(order.id).await;
         assert_eq!(given.execute(order.id).await, Outcome::Done);
         assert_eq!(given.broker.journal(), [order.id]);
+    }
+
+    async fn the_outcome_of_one_piece_of_work_does_not_hide_that_of_another(test: TestStore) {
+        let given = Given::new(test, ScriptedBroker::new([Step::Take, Step::NotSent])).await;
+        let order = given.accept(Side::Buy, "2").await;
+        given.execute(order.id).await;
+        given.replace(order.id, "1").await;
+        given.add_work(order.id, "submit").await;
+        assert_eq!(given.execute(order.id).await, given.retry_in_ms(250), "the replace; the other has nothing to do");
+    }
+
+    async fn a_line_of_the_log_tells_the_job_the_order_and_the_account(test: TestStore) {
+        let given = Given::new(test, ScriptedBroker::new([])).await;
+        let orders = [given.accept(Side::Buy, "1").await, given.accept(Side::Buy, "1").await];
+        let log = LogBuffer::new();
+        let mut jobs = BTreeSet::new();
+        for order in &orders {
+            given.execute(order.id).with_subscriber(json_log(&log)).await;
+            let id = order.id.to_string();
+            let lines = log.json_lines();
+            let line = lines.iter().find(|line| line["message"] == "the broker has it" && line["order.id"] == *id).unwrap();
+            assert_eq!(line["account.id"], given.trader.account.to_string());
+            jobs.insert(line["job.id"].as_str().unwrap().parse::<Uuid>().unwrap());
+        }
+        assert_eq!(jobs.len(), 2, "each job has an id of its own");
     }
 
     async fn the_brokers_no_is_final(test: TestStore) {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,11 +16,12 @@ use domain::order::{Amount, NewOrder, Order, OrderKind, OrderTerms, Side, TimeIn
 use domain::quote::Quote;
 use domain::risk::Limits;
 use market::{CachedQuotes, MarketData, MarketError};
-use platform::ManualClock;
+use platform::telemetry::{self, LogBuffer, LogWriter};
+use platform::{Config, ManualClock};
 use queue::{Job, Outcome, Queue};
 use rust_decimal::Decimal;
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel as _, QueryFilter};
 use store::entity::{broker_attempts, order_work};
 use store::testing::{TestStore, Trader, now};
 use store::{AcceptContext, AcceptRequest, Cause, Fees, Replacement, Role, RoleLimits, SavedAnswer};
@@ -292,6 +293,26 @@ impl<'a> Given<'a> {
         order.facts.status()
     }
 
+    /// Writes down more work for `order`.
+    pub(crate) async fn add_work(&self, order: OrderId, kind: &str) {
+        let row = order_work::Model {
+            order_id: order.0,
+            kind: kind.to_owned(),
+            account_id: self.trader.account.0,
+            due_at: now() - TimeDelta::days(1),
+            claimed_by: None,
+            claimed_until: None,
+            fence: 0,
+            attempts: 0,
+            last_error: None,
+        };
+        order_work::Entity::insert(row.into_active_model())
+            .exec_without_returning(self.test.write())
+            .await
+            .unwrap();
+        self.pass_pause(order).await;
+    }
+
     /// The kinds of work that are left.
     pub(crate) async fn work(&self) -> Vec<String> {
         let rows = order_work::Entity::find().all(self.test.read()).await.unwrap();
@@ -310,6 +331,20 @@ impl<'a> Given<'a> {
             .map(|row| (row.kind, row.outcome.unwrap_or_default()))
             .collect()
     }
+}
+
+/// Log lines as in production, into a buffer.
+pub(crate) fn json_log(buffer: &LogBuffer) -> tracing::Dispatch {
+    // While there is only one, tracing asks the thread that reaches a line first whether anybody listens, for all threads.
+    static ANOTHER: LazyLock<tracing::Dispatch> = LazyLock::new(|| dispatch_to(&LogBuffer::new()));
+    LazyLock::force(&ANOTHER);
+    dispatch_to(buffer)
+}
+
+fn dispatch_to(buffer: &LogBuffer) -> tracing::Dispatch {
+    let find = |name: &str| (name == "LOG_FORMAT").then(|| "json".to_owned());
+    let config = Config::from_lookup(find).unwrap();
+    telemetry::dispatch(&config, "arbion-worker", LogWriter::Buffer(buffer.clone()))
 }
 
 pub(crate) fn cause() -> Cause {

@@ -28,6 +28,7 @@ use store::{Begin, Claim, Dispatch, StoreError};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
+use crate::jobs::{Death, both};
 use crate::worker::Worker;
 use crate::{backoff, faults};
 
@@ -65,7 +66,7 @@ pub(crate) async fn by_signal(worker: &Worker, order: OrderId) -> Outcome {
     };
     let mut outcome = Outcome::Done;
     for claim in claims {
-        outcome = execute(worker, claim).await;
+        outcome = both(outcome, execute(worker, claim).await);
     }
     outcome
 }
@@ -120,7 +121,7 @@ async fn begin(worker: &Worker, claim: Claim) -> Result<Begun<'_>, Outcome> {
             broker.name = dispatch.connection.broker,
             "this worker does not know the broker"
         );
-        return Err(Outcome::Dead("unknown_broker"));
+        return Err(Death::UnknownBroker.into());
     };
     let broker = Arc::clone(broker);
     Ok(Begun {

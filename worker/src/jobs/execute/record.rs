@@ -9,7 +9,7 @@ use store::{AfterLookUp, AttemptOutcome, MISSED_CHECK, StoreError};
 use super::call::Answer;
 use super::{Answered, TRY_AGAIN, may_pass};
 use crate::backoff;
-use crate::jobs::read_reports;
+use crate::jobs::{Death, read_reports};
 
 /// How the work goes on once an answer is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +46,7 @@ impl Answered<'_> {
             }
             Follow::Refused => {
                 read_reports::read(self.worker, &self.dispatch.connection).await;
-                Outcome::Dead("refused_by_broker")
+                Death::RefusedByBroker.into()
             }
         }
     }
