@@ -13,7 +13,7 @@ use platform::version::Started;
 use platform::{Clock, SecretUrl, Shutdown, SystemClock};
 use queue::Queue;
 use scheduler::{SchedulerApp, SchedulerOptions};
-use store::{Store, StoreOptions};
+use store::Store;
 use thiserror::Error;
 use worker::setup::{self as worker_setup, Parts};
 
@@ -77,7 +77,7 @@ async fn parts(config: &Config) -> Result<Parts, Box<dyn Error>> {
 
 /// The database, migrated, and what was applied to it.
 async fn migrated_store(config: &Config) -> Result<(Store, Vec<String>), Box<dyn Error>> {
-    let store = Store::connect(&StoreOptions::of_or_local(config, SERVICE)?).await?;
+    let store = Store::open_or_local(config, SERVICE).await?;
     let applied = migrate_at_start::<Migrator>(store.write()).await?;
     Ok((store, applied))
 }

@@ -9,8 +9,8 @@ use platform::config::Config;
 use platform::version::Started;
 use platform::{SecretUrl, SharedClock};
 use queue::Queue;
-use store::connect::OptionsError;
-use store::{Store, StoreError, StoreOptions};
+use store::connect::OpenError;
+use store::{Store, StoreError};
 use thiserror::Error;
 
 use crate::app::{App, AppParts, Rules};
@@ -22,9 +22,9 @@ pub const SERVICE: &str = "arbion-api";
 /// Why the API can't start.
 #[derive(Debug, Error)]
 pub enum SetupError {
-    /// No database is named.
+    /// No database is named, or it can't be opened.
     #[error(transparent)]
-    Options(#[from] OptionsError),
+    Open(#[from] OpenError),
     /// The database did not do its part.
     #[error("cannot use the database")]
     Store(#[from] StoreError),
@@ -54,7 +54,7 @@ pub async fn listen(config: &Config) -> Result<Listening, SetupError> {
 
 /// Everything that the API's process needs. Needs a tokio runtime.
 pub async fn app(config: &Config, clock: SharedClock) -> Result<Arc<App>, SetupError> {
-    let store = Store::connect(&StoreOptions::of(config, SERVICE)?).await?;
+    let store = Store::open(config, SERVICE).await?;
     migrate_at_start::<Migrator>(store.write()).await?;
     store.upsert_assets(&market::catalog::assets()).await?;
     let quotes = market::setup::quotes(config, &clock)?;

@@ -10,7 +10,7 @@ use platform::config::{self, Config};
 use platform::telemetry::{self, LogWriter};
 use platform::{SecretUrl, Shutdown, SystemClock, exit};
 use queue::Queue;
-use store::{Store, StoreOptions};
+use store::Store;
 
 /// The name of this program in logs and at the database.
 const SERVICE: &str = "arbion-scheduler";
@@ -37,7 +37,7 @@ async fn run() -> Result<bool, Box<dyn Error>> {
     telemetry::init(&config, SERVICE, LogWriter::Stderr);
     let shutdown = Shutdown::new();
     shutdown.listen_for_signals()?;
-    let store = Store::connect(&StoreOptions::of(&config, SERVICE)?).await?;
+    let store = Store::open(&config, SERVICE).await?;
     migrate_at_start::<Migrator>(store.write()).await?;
     let app = SchedulerApp {
         store,

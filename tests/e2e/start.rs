@@ -51,10 +51,7 @@ async fn one_of_several_processes_does_not_start_without_the_database_that_they_
         let line = refused.line(program);
         assert!(line.starts_with("DATABASE_URL is not set: "), "{line}");
         assert!(line.contains("for example postgres://"), "{line}");
-        assert!(
-            refused.left_nothing_behind(),
-            "{program} made files of its own"
-        );
+        assert!(refused.left_nothing_behind(), "{program} made files of its own");
     }
 }
 

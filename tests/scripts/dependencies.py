@@ -1,4 +1,4 @@
-"""Checks the dependencies of the workspace: licences, unused ones, double ones.
+"""Checks the dependencies of the workspace: licences, unused ones, double ones, and fail points in what is shipped.
 
 Reads what `cargo metadata` says and the manifests and sources of the workspace. Prints each fault on a line of its own
 and ends with 1 when there is one. Needs nothing but Python 3.11.
@@ -162,6 +162,21 @@ def workspace_table_faults(members):
         yield f"[workspace.dependencies] has {name}, which no member takes"
 
 
+def has_fail_points(options=()):
+    """Whether the programs, built with these options of cargo, can be stopped at named points."""
+    command = ["cargo", "tree", "--workspace", "--locked", "-e", "normal", "--prefix", "none", "-f", "{p} {f}"]
+    tree = subprocess.run([*command, *options], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return any(line.startswith("fail v") and "failpoints" in line for line in tree.splitlines())
+
+
+def fail_point_faults():
+    """Only binaries built for tests have fail points; that those have them shows that this looks for the right thing."""
+    if has_fail_points():
+        yield "the default build has fail points"
+    if not has_fail_points(["--features", "fault-points"]):
+        yield "the build for tests has no fail points"
+
+
 def self_test():
     for expression, expected in [
         ("MIT", True), ("MIT/Apache-2.0", True), ("GPL-3.0", False), ("MIT OR GPL-3.0", True),
@@ -188,7 +203,8 @@ def main():
     packages, ids = metadata["packages"], set(metadata["workspace_members"])
     members = [package for package in packages if package["id"] in ids]
     nodes = [node for node in metadata["resolve"]["nodes"] if node["id"] in ids]
-    faults = [*licence_faults(packages), *workspace_table_faults(members), *version_faults(nodes, packages)]
+    faults = [*licence_faults(packages), *workspace_table_faults(members), *version_faults(nodes, packages),
+              *fail_point_faults()]
     for member in members:
         faults += [*unused_faults(member), *twice_faults(member)]
     for fault in faults:

@@ -10,7 +10,7 @@ use platform::config::{self, Config};
 use platform::telemetry::{self, LogWriter};
 use platform::{SecretUrl, Shutdown, SystemClock, exit};
 use queue::Queue;
-use store::{Store, StoreOptions};
+use store::Store;
 
 /// The name of this program in logs and at the database.
 const SERVICE: &str = "arbion-worker";
@@ -39,7 +39,7 @@ async fn run() -> Result<bool, Box<dyn Error>> {
     let shutdown = Shutdown::new();
     shutdown.listen_for_signals()?;
     let clock = SystemClock::shared();
-    let store = Store::connect(&StoreOptions::of(&config, SERVICE)?).await?;
+    let store = Store::open(&config, SERVICE).await?;
     migrate_at_start::<Migrator>(store.write()).await?;
     store.upsert_assets(&market::catalog::assets()).await?;
     let parts = Parts {

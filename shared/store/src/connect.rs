@@ -10,14 +10,14 @@ use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbBackend};
 use thiserror::Error;
 
-use crate::StoreError;
+use crate::{Store, StoreError};
 
 /// The file of the data directory that is the database of an installation that was given none.
 const DATABASE_FILE: &str = "arbion.db";
 
 /// Why the configuration leads to no database.
 #[derive(Debug, Error)]
-pub enum OptionsError {
+pub enum OpenError {
     /// No database is named, and a file of its own would be no use to one of several processes.
     #[error(
         "DATABASE_URL is not set: name the database that all processes share, \
@@ -33,6 +33,37 @@ pub enum OptionsError {
         #[source]
         source: io::Error,
     },
+    /// The database is not there, or not as it should be.
+    #[error("cannot open the database {place}")]
+    Unusable {
+        /// The URL without its password, or the file.
+        place: String,
+        /// Why not.
+        #[source]
+        source: StoreError,
+    },
+}
+
+impl Store {
+    /// Connects to the database that `config` names, see [`StoreOptions::of`].
+    pub async fn open(config: &Config, service: &str) -> Result<Self, OpenError> {
+        Self::open_with(&StoreOptions::of(config, service)?, config).await
+    }
+
+    /// The same for a process that does everything, see [`StoreOptions::of_or_local`].
+    pub async fn open_or_local(config: &Config, service: &str) -> Result<Self, OpenError> {
+        Self::open_with(&StoreOptions::of_or_local(config, service)?, config).await
+    }
+
+    async fn open_with(options: &StoreOptions, config: &Config) -> Result<Self, OpenError> {
+        Self::connect(options).await.map_err(|source| {
+            let place = match &config.database_url {
+                Some(url) => format!("{url} (DATABASE_URL)"),
+                None => format!("{DATABASE_FILE} in {}", config.data_dir.display()),
+            };
+            OpenError::Unusable { place, source }
+        })
+    }
 }
 
 /// Where the database is, and how much of it one process may take.
@@ -70,8 +101,8 @@ impl StoreOptions {
     }
 
     /// The database that `config` names, for one of several processes; `service` is what the database calls it.
-    pub fn of(config: &Config, service: &str) -> Result<Self, OptionsError> {
-        let url = config.database_url.as_ref().ok_or(OptionsError::NotNamed)?;
+    pub fn of(config: &Config, service: &str) -> Result<Self, OpenError> {
+        let url = config.database_url.as_ref().ok_or(OpenError::NotNamed)?;
         Ok(Self {
             max_connections: config.database_max_connections,
             application_name: service.to_owned(),
@@ -81,11 +112,11 @@ impl StoreOptions {
 
     /// The same for a process that does everything: where no database is named, it is a file of the data directory, which
     /// is made.
-    pub fn of_or_local(config: &Config, service: &str) -> Result<Self, OptionsError> {
+    pub fn of_or_local(config: &Config, service: &str) -> Result<Self, OpenError> {
         if config.database_url.is_some() {
             return Self::of(config, service);
         }
-        private_directory(&config.data_dir).map_err(|source| OptionsError::DataDir {
+        private_directory(&config.data_dir).map_err(|source| OpenError::DataDir {
             path: config.data_dir.clone(),
             source,
         })?;
@@ -247,6 +278,21 @@ mod tests {
         assert_eq!(options.url, format!("sqlite:{parent}/odd%3F100%25/arbion.db"));
         let mode = std::fs::metadata(&data_dir).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o700);
+    }
+
+    #[tokio::test]
+    async fn a_database_that_is_not_there_is_named_without_its_password() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("none/a.db");
+        let url = format!("sqlite://me:word@{}", path.display());
+        let Err(error) = Store::open(&config(&[("DATABASE_URL", &url)]), "arbion-api").await else {
+            panic!("{url} was opened")
+        };
+        let told = error.to_string();
+        assert!(
+            told.contains("none/a.db (DATABASE_URL)") && !told.contains("word"),
+            "{told}"
+        );
     }
 
     #[test]
