@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -48,9 +48,20 @@ impl AssetClass {
     }
 
     /// When an order for the day that is accepted at `at` is over, where it never left: at the close of the session in
-    /// which it could have traded; where no hours are kept, with its date in New York.
-    pub fn day_ends(self, at: DateTime<Utc>, hours: MarketHours) -> Option<DateTime<Utc>> {
+    /// which it could have traded, or of that session's extended hours; where no hours are kept, with its date in New
+    /// York.
+    pub fn day_ends(
+        self,
+        at: DateTime<Utc>,
+        extended_hours: bool,
+        hours: MarketHours,
+    ) -> Option<DateTime<Utc>> {
         match (self, hours) {
+            (Self::UsEquity, MarketHours::Real) if extended_hours => {
+                calendar::sessions(calendar::trading_date(at), NaiveDate::MAX)
+                    .map(|session| session.extended_close)
+                    .find(|close| *close > at)
+            }
             (Self::UsEquity, MarketHours::Real) => calendar::next_close(at),
             (Self::Crypto, _) | (Self::UsEquity, MarketHours::Ignore) => {
                 let midnight = calendar::trading_date(at).succ_opt()?.and_hms_opt(0, 0, 0)?;
@@ -174,7 +185,7 @@ mod tests {
     #[test]
     fn an_order_for_the_day_ends_with_its_session_or_its_date() {
         let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
-        let ends = |from: &str, hours| AssetClass::UsEquity.day_ends(at(from), hours);
+        let ends = |from: &str, hours| AssetClass::UsEquity.day_ends(at(from), false, hours);
         let cases = [
             (
                 "in session",
@@ -210,6 +221,14 @@ mod tests {
         for (name, from, hours, end) in cases {
             assert_eq!(ends(from, hours), Some(at(end)), "{name}");
         }
+        let late = AssetClass::UsEquity.day_ends(at("2026-11-24T21:30:00Z"), true, MarketHours::Real);
+        assert_eq!(
+            late,
+            Some(at("2026-11-25T01:00:00Z")),
+            "extended hours of the same day"
+        );
+        let night = AssetClass::UsEquity.day_ends(at("2026-11-25T01:00:00Z"), true, MarketHours::Real);
+        assert_eq!(night, Some(at("2026-11-26T01:00:00Z")), "the next day's");
     }
 
     #[test]

@@ -2,9 +2,8 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, NaiveDate, Utc};
-use domain::asset::{AssetClass, MarketHours};
-use domain::calendar;
+use chrono::{DateTime, Utc};
+use domain::asset::MarketHours;
 use domain::id::OrderId;
 use domain::lifecycle::{How, OrderStatus, Submission};
 use domain::order::{Order, TimeInForce};
@@ -190,20 +189,13 @@ impl OrderView {
 }
 
 fn expires_at(order: &Order, hours: MarketHours) -> Option<DateTime<Utc>> {
-    match (order.terms.time_in_force, order.asset_class, hours) {
-        (TimeInForce::Day, AssetClass::UsEquity, MarketHours::Real) if order.terms.extended_hours => {
-            extended_close_after(order.submitted_at)
-        }
-        (TimeInForce::Day, class, hours) => class.day_ends(order.submitted_at, hours),
-        (TimeInForce::Gtc | TimeInForce::Ioc | TimeInForce::Fok, _, _) => None,
+    let terms = &order.terms;
+    match terms.time_in_force {
+        TimeInForce::Day => order
+            .asset_class
+            .day_ends(order.submitted_at, terms.extended_hours, hours),
+        TimeInForce::Gtc | TimeInForce::Ioc | TimeInForce::Fok => None,
     }
-}
-
-/// The end of the first session's extended hours that are not over at `at`.
-fn extended_close_after(at: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    calendar::sessions(calendar::trading_date(at), NaiveDate::MAX)
-        .map(|session| session.extended_close)
-        .find(|close| *close > at)
 }
 
 fn submission(order: &Order, view: Option<&SubmissionView>) -> Option<SubmissionObject> {

@@ -78,6 +78,6 @@ pub(crate) fn is_over(order: &Order, now: DateTime<Utc>, hours: MarketHours) -> 
         && order.terms.time_in_force == TimeInForce::Day
         && order
             .asset_class
-            .day_ends(order.submitted_at, hours)
+            .day_ends(order.submitted_at, order.terms.extended_hours, hours)
             .is_some_and(|end| end <= now)
 }
