@@ -5,6 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use broker::Broker;
 use chrono::TimeDelta;
 use domain::id::OrderId;
 use futures::FutureExt as _;
@@ -107,6 +108,12 @@ impl Worker {
     /// What was counted since the worker was made.
     pub fn metrics(&self) -> WorkerMetrics {
         self.metrics.snapshot()
+    }
+
+    /// The longest that a call to `broker` may take: the broker's own limit, or the configured one where that is less.
+    pub(crate) fn call_limit(&self, broker: &dyn Broker) -> Duration {
+        let configured = self.app.options.broker_timeout;
+        broker.capabilities().call_timeout.min(configured)
     }
 
     /// Runs `work`; a panic ends that work and nothing else.

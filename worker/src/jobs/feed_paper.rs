@@ -24,13 +24,10 @@ async fn feed_one(worker: &Worker, broker: &dyn Broker) {
         return;
     }
     worker.feeding.done();
-    let limit = broker.capabilities().call_timeout;
+    let limit = worker.call_limit(broker);
     match tokio::time::timeout(limit, broker.feed(&quotes)).await {
-        Ok(Ok(connections)) => {
-            for connection in connections {
-                read_reports::by_signal(worker, connection).await;
-            }
-        }
+        // Not read here: a feed is due again in a moment, however many connections there are.
+        Ok(Ok(connections)) => read_reports::hand_over(worker, connections).await,
         Ok(Err(error)) => tracing::warn!(%error, broker.name = broker.name(), "the venue was not fed"),
         Err(error) => tracing::warn!(%error, broker.name = broker.name(), "the venue was not fed"),
     }

@@ -4,12 +4,11 @@
 //! lost signal would leave unread is found by the duty `reports`, every few seconds, for connections with open orders.
 
 use std::fmt::Display;
-use std::time::Duration;
 
 use broker::{Broker, Connection};
 use domain::id::ConnectionId;
 use futures::StreamExt as _;
-use queue::Outcome;
+use queue::{Job, Outcome};
 use store::{ConnectionView, StoreError};
 
 use crate::worker::Worker;
@@ -33,6 +32,17 @@ pub(crate) async fn by_signal(worker: &Worker, connection: ConnectionId) -> Outc
         Ok(None) => Outcome::Done,
         Err(error) => worker.failed("find a connection", &error),
     }
+}
+
+/// Has these connections read, by whichever worker is free.
+pub(crate) async fn hand_over(worker: &Worker, connections: impl IntoIterator<Item = ConnectionId>) {
+    let jobs: Vec<Job> = connections
+        .into_iter()
+        .map(|connection| Job::ReadReports {
+            connection_id: connection.0,
+        })
+        .collect();
+    worker.app.queue.push(&jobs).await;
 }
 
 /// Reads every connection with open orders: the net under all signals.
@@ -104,7 +114,7 @@ async fn read_page(worker: &Worker, broker: &dyn Broker, connection: &Connection
         id: connection.id,
         starting_cash: connection.starting_cash,
     };
-    let limit = limit(worker, broker);
+    let limit = worker.call_limit(broker);
     let page = match tokio::time::timeout(limit, broker.reports(&outside, &cursor, PAGE)).await {
         Ok(Ok(page)) => page,
         Ok(Err(error)) => return silent(connection, broker, &error),
@@ -159,11 +169,4 @@ fn silent(connection: &ConnectionView, broker: &dyn Broker, error: &impl Display
         "no reports; they are asked for again"
     );
     Page::Failed
-}
-
-fn limit(worker: &Worker, broker: &dyn Broker) -> Duration {
-    broker
-        .capabilities()
-        .call_timeout
-        .min(worker.app.options.broker_timeout)
 }

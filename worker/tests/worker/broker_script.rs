@@ -11,8 +11,9 @@ use broker::{
 };
 use chrono::{DateTime, Utc};
 use domain::fill::Fill;
-use domain::id::{BrokerOrderId, OrderId};
+use domain::id::{BrokerOrderId, ConnectionId, OrderId};
 use domain::money::{Price, Quantity};
+use domain::quote::Quote;
 use domain::reconcile::{Report, Reported, VenueOrder};
 use rust_decimal::Decimal;
 use store::testing::now;
@@ -34,6 +35,15 @@ pub(crate) enum Step {
     Panic,
 }
 
+/// Calls that are counted, and may have no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Call {
+    /// Taking quotes.
+    Feed,
+    /// Telling reports.
+    Reports,
+}
+
 /// The longest that the broker may take to answer.
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_millis(50);
 
@@ -45,6 +55,10 @@ pub(crate) struct ScriptedBroker {
     journal: Arc<Mutex<Vec<OrderId>>>,
     cancels: Arc<Mutex<Vec<OrderId>>>,
     reports: Arc<Mutex<Vec<Report>>>,
+    /// Whose reports a feed brings about.
+    fed: Arc<Mutex<Vec<ConnectionId>>>,
+    calls: Arc<Mutex<Vec<Call>>>,
+    silent: Arc<Mutex<Vec<Call>>>,
     capabilities: Capabilities,
 }
 
@@ -56,12 +70,52 @@ impl ScriptedBroker {
             journal: Arc::default(),
             cancels: Arc::default(),
             reports: Arc::default(),
+            fed: Arc::default(),
+            calls: Arc::default(),
+            silent: Arc::default(),
             capabilities: Capabilities {
                 client_ids: true,
                 replacing: Replacing::NewId,
                 is_fed_by_quotes: false,
                 call_timeout: CALL_TIMEOUT,
             },
+        }
+    }
+
+    /// A broker that is fed by quotes, and would let a caller wait for a long time.
+    pub(crate) fn fed() -> ScriptedBroker {
+        let mut broker = ScriptedBroker::new([]);
+        broker.capabilities.is_fed_by_quotes = true;
+        broker.capabilities.call_timeout = Duration::from_hours(1);
+        broker
+    }
+
+    /// Whose reports each feed brings about from now on.
+    pub(crate) fn fill_of(&self, connection: ConnectionId) {
+        self.fed.lock().unwrap().push(connection);
+    }
+
+    /// How many calls of this kind there were.
+    pub(crate) fn count(&self, call: Call) -> usize {
+        self.calls
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|made| **made == call)
+            .count()
+    }
+
+    /// Calls of this kind have no answer from now on.
+    pub(crate) fn fall_silent(&self, call: Call) {
+        self.silent.lock().unwrap().push(call);
+    }
+
+    /// Notes the call, and never answers where a test wants that.
+    async fn called(&self, call: Call) {
+        self.calls.lock().unwrap().push(call);
+        let is_silent = self.silent.lock().unwrap().contains(&call);
+        if is_silent {
+            std::future::pending::<()>().await;
         }
     }
 
@@ -181,6 +235,7 @@ impl Broker for ScriptedBroker {
         cursor: &str,
         limit: u64,
     ) -> Result<ReportPage, BrokerError> {
+        self.called(Call::Reports).await;
         let from: usize = cursor.parse().unwrap_or(0);
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let reports = self.reports.lock().unwrap();
@@ -198,5 +253,10 @@ impl Broker for ScriptedBroker {
 
     async fn cash(&self, connection: &Connection) -> Result<Decimal, BrokerError> {
         Ok(connection.starting_cash)
+    }
+
+    async fn feed(&self, _quotes: &[Quote]) -> Result<Vec<ConnectionId>, BrokerError> {
+        self.called(Call::Feed).await;
+        Ok(self.fed.lock().unwrap().clone())
     }
 }

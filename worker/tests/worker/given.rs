@@ -56,7 +56,7 @@ impl MarketData for ScriptedMarket {
 /// Everything around one worker.
 pub(crate) struct Given<'a> {
     pub(crate) test: &'a TestStore,
-    pub(crate) worker: Worker,
+    pub(crate) worker: Arc<Worker>,
     pub(crate) broker: ScriptedBroker,
     pub(crate) clock: ManualClock,
     pub(crate) asset: Asset,
@@ -68,13 +68,22 @@ pub(crate) struct Given<'a> {
 impl<'a> Given<'a> {
     /// A worker with `broker`, and a trader with 100 000 dollars.
     pub(crate) async fn new(test: &'a TestStore, broker: ScriptedBroker) -> Given<'a> {
+        Given::with_limit(test, broker, Duration::from_secs(5)).await
+    }
+
+    /// As [`Given::new`], with calls to the broker of at most `broker_timeout`.
+    pub(crate) async fn with_limit(
+        test: &'a TestStore,
+        broker: ScriptedBroker,
+        broker_timeout: Duration,
+    ) -> Given<'a> {
         let trader = test.trader(Role::Superadmin, Decimal::from(100_000)).await;
         let asset = test.asset("BTC/USD").await;
         let clock = ManualClock::new(now());
         let market = ScriptedMarket::default();
         let provider: Arc<dyn MarketData> = Arc::new(market.clone());
         let (hours, queue) = (MarketHours::Ignore, Queue::memory());
-        let worker = Worker::new(WorkerApp {
+        let worker = Arc::new(Worker::new(WorkerApp {
             store: test.store().clone(),
             queue: queue.clone(),
             brokers: Brokers::new([Arc::new(broker.clone()) as Arc<dyn Broker>]),
@@ -86,9 +95,9 @@ impl<'a> Given<'a> {
                 name: "worker".to_owned(),
                 concurrency: 4,
                 lease: Duration::from_secs(30),
-                broker_timeout: Duration::from_secs(5),
+                broker_timeout,
             },
-        });
+        }));
         Given {
             test,
             worker,

@@ -5,5 +5,6 @@ extern crate arbion_worker as worker;
 
 mod broker_script;
 mod execution;
+mod feeding;
 mod given;
 mod stops;

@@ -8,12 +8,11 @@ use broker::{Connection, Found, Outcome as Called, OutgoingOrder, Replacing, Ven
 use domain::order::Order;
 use domain::quote::Purpose;
 use futures::FutureExt as _;
-use queue::Job;
 use store::{LookUp, WorkKind};
 
 use super::{Answered, Begun, millis_since};
 use crate::backoff;
-use crate::jobs::millis;
+use crate::jobs::{millis, read_reports};
 
 /// What a call came to.
 pub(super) enum Answer {
@@ -154,12 +153,7 @@ impl<'a> Begun<'a> {
                 // The quote may fill orders of others, too. Our own reports are read when this order is recorded.
                 let ours = self.dispatch.connection.id;
                 let others = connections.into_iter().filter(|connection| *connection != ours);
-                let jobs: Vec<_> = others
-                    .map(|other| Job::ReadReports {
-                        connection_id: other.0,
-                    })
-                    .collect();
-                app.queue.push(&jobs).await;
+                read_reports::hand_over(self.worker, others).await;
             }
             Ok(Err(error)) => tracing::warn!(%error, "the venue did not take a quote"),
             Err(reason) => tracing::warn!(reason, "the venue did not take a quote"),
@@ -189,8 +183,7 @@ impl<'a> Begun<'a> {
     }
 
     fn limit(&self) -> Duration {
-        let configured = self.worker.app.options.broker_timeout;
-        self.broker.capabilities().call_timeout.min(configured)
+        self.worker.call_limit(self.broker.as_ref())
     }
 
     fn connection(&self) -> Connection {
