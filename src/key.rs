@@ -25,8 +25,8 @@ const SECRET_KEY: &str = "APCA-API-SECRET-KEY";
 /// What the first key is called in lists.
 const NAME: &str = "first key";
 
-/// The first key can do everything that its user may do.
-const SCOPES: [&str; 2] = ["trading", "read"];
+/// The first key can do everything that its user may do. The words are those of Alpaca; to read one's own account needs none.
+const SCOPES: [&str; 2] = ["trading", "data"];
 
 /// Why there is no key.
 #[derive(Debug, Error)]

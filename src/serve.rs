@@ -23,13 +23,10 @@ use crate::welcome::Welcome;
 /// The name of this process in logs and at the database.
 const SERVICE: &str = "arbion";
 
-/// The server did not end as it was asked to.
+/// Work was still running when the time to end was over.
 #[derive(Debug, Error)]
-pub(crate) enum ServeError {
-    /// Work was still running when the time was over.
-    #[error("some work did not end within SHUTDOWN_GRACE_SECONDS; it goes on at the next start")]
-    NotDrained,
-}
+#[error("some work did not end within SHUTDOWN_GRACE_SECONDS; it goes on at the next start")]
+struct NotDrained;
 
 /// Serves until SIGTERM or Ctrl-C, and then until what had begun is done. `print` tells the newcomer where everything is.
 pub(crate) async fn serve(config: &Config, print: impl Fn(&str)) -> Result<(), Box<dyn Error>> {
@@ -58,7 +55,7 @@ pub(crate) async fn serve(config: &Config, print: impl Fn(&str)) -> Result<(), B
     if is_drained {
         Ok(())
     } else {
-        Err(ServeError::NotDrained.into())
+        Err(NotDrained.into())
     }
 }
 
