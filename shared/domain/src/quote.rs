@@ -59,6 +59,19 @@ impl Purpose {
     }
 }
 
+impl Purpose {
+    /// The age from which a reader that can have a newer quote fetches it.
+    ///
+    /// What fires a stop or fills an order looks every second: it must not be told the same price for five, though one
+    /// that is five seconds old may still decide where no newer one is to be had.
+    pub const fn refetch_after(self) -> TimeDelta {
+        match self {
+            Self::Display | Self::Risk => self.max_age(),
+            Self::Trigger | Self::Fill => TimeDelta::milliseconds(999),
+        }
+    }
+}
+
 /// Why a quote decides nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -13,10 +13,24 @@ use crate::{Money, Store, StoreError};
 /// Rows in one statement.
 const ROWS_MAX: usize = 1_000;
 
+/// How often a writer that met another one looks again.
+const CONFLICTS_MAX: u32 = 5;
+
 impl Store {
     /// Writes those of `listed` that are new or differ from what is there; the others stay as they are. Answers how many
     /// were written.
     pub async fn upsert_assets(&self, listed: &[Asset]) -> Result<usize, StoreError> {
+        let mut again = 0;
+        loop {
+            match self.write_assets(listed).await {
+                // Another process that starts wrote the same symbols meanwhile: what it wrote is known now.
+                Err(StoreError::Conflict { .. }) if again < CONFLICTS_MAX => again += 1,
+                result => return result,
+            }
+        }
+    }
+
+    async fn write_assets(&self, listed: &[Asset]) -> Result<usize, StoreError> {
         let known: HashMap<AssetId, Asset> = self
             .all_assets()
             .await?

@@ -28,7 +28,7 @@ impl Entry {
         let is_past = self.fetched_at <= now + CLOCK_TOLERANCE;
         match &self.quote {
             Some(quote) if in_session => {
-                is_past && quote.at <= now + CLOCK_TOLERANCE && quote.age(now) <= purpose.max_age()
+                is_past && quote.at <= now + CLOCK_TOLERANCE && quote.age(now) <= purpose.refetch_after()
             }
             Some(_) | None => is_past && is_recent,
         }

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Invariants:
-//! 1. The caller's purpose decides how old an answer may be, by the quote's own time ([`Purpose::max_age`]). What is
+//! 1. The caller's purpose decides how old an answer may be, by the quote's own time ([`Purpose::refetch_after`]). What is
 //!    older is fetched anew: the cache never delays a stop.
 //! 2. One fetch per asset at a time: callers who want what is being fetched wait for it. What one caller misses is
 //!    fetched in one call.

@@ -115,6 +115,25 @@ store::testing::on_both! {
         assert_eq!(test.all_assets().await.unwrap(), listed);
     }
 
+    async fn processes_that_start_at_once_agree_on_the_instruments(test: TestStore) {
+        let listed: Vec<_> = (0..40).map(|n| asset(&format!("S{n}"))).collect();
+        for round in 0..5 {
+            let listed: Vec<_> = listed
+                .iter()
+                .map(|asset| domain::asset::Asset { name: format!("round {round}"), ..asset.clone() })
+                .collect();
+            let mut starts = tokio::task::JoinSet::new();
+            for _ in 0..8 {
+                let (store, listed) = (test.second().await, listed.clone());
+                starts.spawn(async move { store.upsert_assets(&listed).await });
+            }
+            while let Some(start) = starts.join_next().await {
+                start.unwrap().unwrap();
+            }
+            assert!(test.all_assets().await.unwrap().iter().all(|asset| asset.name == format!("round {round}")));
+        }
+    }
+
     async fn thousands_of_instruments_fit(test: TestStore) {
         let listed: Vec<_> = (0..2_500).map(|n| asset(&format!("S{n}"))).collect();
         assert_eq!(test.upsert_assets(&listed).await.unwrap(), 2_500);

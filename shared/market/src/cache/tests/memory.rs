@@ -30,8 +30,9 @@ async fn the_purpose_decides_how_old_a_cached_quote_may_be() {
     for (purpose, oldest) in [
         (Purpose::Display, 60),
         (Purpose::Risk, 15),
-        (Purpose::Trigger, 5),
-        (Purpose::Fill, 5),
+        // Those look every second, and must see each second's price.
+        (Purpose::Trigger, 0),
+        (Purpose::Fill, 0),
     ] {
         let setup = Setup::new(None);
         assert_eq!(setup.call_seen("AAPL", purpose).await, "1");
@@ -53,15 +54,15 @@ async fn the_purpose_decides_how_old_a_cached_quote_may_be() {
 #[tokio::test]
 async fn the_age_counts_from_the_providers_time_and_not_from_the_fetch() {
     let setup = Setup::new(None);
-    *setup.provider.offset.lock().unwrap() = TimeDelta::seconds(-4);
-    assert_eq!(setup.call_seen("AAPL", Purpose::Trigger).await, "1");
+    *setup.provider.offset.lock().unwrap() = TimeDelta::seconds(-14);
+    assert_eq!(setup.call_seen("AAPL", Purpose::Risk).await, "1");
     setup.advance(1);
-    assert_eq!(setup.call_seen("AAPL", Purpose::Trigger).await, "1");
+    assert_eq!(setup.call_seen("AAPL", Purpose::Risk).await, "1");
     setup.advance(1);
     assert_eq!(
-        setup.call_seen("AAPL", Purpose::Trigger).await,
+        setup.call_seen("AAPL", Purpose::Risk).await,
         "2",
-        "six seconds old by its own time"
+        "sixteen seconds old by its own time"
     );
 }
 
