@@ -3,19 +3,17 @@
 //! Each duty may be done by two workers for a moment without harm; the lease only saves the others the effort. A worker
 //! that dies is followed by another within [`LEASE`].
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use platform::Shutdown;
+use store::{LEASE, LeaseKeeper};
 use tokio_util::sync::CancellationToken;
 
 use crate::jobs::{feed_paper, read_reports, watch_triggers};
 use crate::worker::Worker;
 
-/// How long a duty stays with a worker that says nothing any more.
-const LEASE: Duration = Duration::from_secs(6);
-
-/// How often the holder says that it is there.
-const RENEW_EVERY: Duration = Duration::from_secs(2);
+/// The pause of a worker whose duty another does, between two looks whether it still does.
+const IDLE_EVERY: Duration = Duration::from_secs(1);
 
 /// A thing to do again and again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,73 +58,22 @@ impl Duty {
 
     /// Does the duty whenever this worker has its lease, until the end is requested.
     pub(crate) async fn run(self, worker: &Worker, shutdown: &Shutdown) {
-        let token = shutdown.token();
-        let mut hold = Hold::default();
+        let (token, app) = (shutdown.token(), &worker.app);
+        let mut lease = LeaseKeeper::new(app.store.clone(), self.name(), app.options.name.clone(), LEASE);
         while !token.is_cancelled() {
-            if hold.is_to_be_renewed() {
-                hold.acquire(self, worker).await;
+            let kept = lease.keep().await;
+            if kept.has_begun {
+                tracing::info!(duty = self.name(), "this worker does the duty now");
             }
-            let pause = if hold.is_valid() {
+            let pause = if kept.fence.is_some() {
                 worker.guarded(self.name(), Box::pin(self.pass(worker))).await;
                 self.every()
             } else {
-                RENEW_EVERY
+                IDLE_EVERY
             };
             sleep(pause, &token).await;
         }
-        if hold.is_valid() {
-            self.hand_over(worker).await;
-        }
-    }
-
-    /// Lets another worker go on at once.
-    async fn hand_over(self, worker: &Worker) {
-        let released = worker
-            .app
-            .store
-            .release_lease(self.name(), &worker.app.options.name)
-            .await;
-        if let Err(error) = released {
-            tracing::debug!(%error, duty = self.name(), "the lease runs out by itself");
-        }
-    }
-}
-
-/// How long this worker may count on a lease, by its own monotonic clock.
-#[derive(Debug, Default)]
-struct Hold {
-    asked: Option<Instant>,
-    until: Option<Instant>,
-}
-
-impl Hold {
-    fn is_valid(&self) -> bool {
-        self.until.is_some_and(|until| Instant::now() < until)
-    }
-
-    fn is_to_be_renewed(&self) -> bool {
-        self.asked.is_none_or(|asked| asked.elapsed() >= RENEW_EVERY)
-    }
-
-    async fn acquire(&mut self, duty: Duty, worker: &Worker) {
-        // Counted from before the question, so never longer than the database counts.
-        let asked = Instant::now();
-        self.asked = Some(asked);
-        let had = self.is_valid();
-        match worker
-            .app
-            .store
-            .acquire_lease(duty.name(), &worker.app.options.name, LEASE)
-            .await
-        {
-            Ok(lease) => {
-                self.until = lease.is_some().then(|| asked + LEASE);
-                if self.until.is_some() && !had {
-                    tracing::info!(duty = duty.name(), "this worker does the duty now");
-                }
-            }
-            Err(error) => tracing::warn!(%error, duty = duty.name(), "no answer about the lease"),
-        }
+        lease.hand_over().await;
     }
 }
 
@@ -151,10 +98,9 @@ mod tests {
     }
 
     #[test]
-    fn a_holder_speaks_up_several_times_before_its_lease_is_over() {
-        assert!(RENEW_EVERY * 3 <= LEASE);
+    fn a_holder_speaks_up_before_its_lease_is_over() {
         for duty in Duty::ALL {
-            assert!(duty.every() + RENEW_EVERY < LEASE, "{}", duty.name());
+            assert!(duty.every() < LEASE * 2 / 3, "{}", duty.name());
         }
     }
 }

@@ -9,7 +9,7 @@
 //! 4. [`orders`]: accepted, read, canceled and replaced, over a ledger that one transaction fills, decides on and writes;
 //! 5. [`work`], [`attempts`], [`reports`]: what remains to be done, each call to a broker, and what it reports;
 //! 6. [`triggers`], [`sweeps`], [`marks`]: stops, the net that finds those that are through, and which prices to believe;
-//! 7. [`lease`], [`idempotency`], [`health`]: who may do what only one may do, answers that are kept, and whether the
+//! 7. [`lease`], [`keeper`], [`idempotency`], [`health`]: who may do what only one may do, answers that are kept, and whether the
 //!    database is there.
 //!
 //! Invariants:
@@ -34,6 +34,7 @@ pub mod entity;
 pub mod error;
 pub mod health;
 pub mod idempotency;
+pub mod keeper;
 pub mod lease;
 mod ledger;
 pub mod marks;
@@ -64,6 +65,7 @@ pub use connect::StoreOptions;
 pub use connections::ConnectionView;
 pub use credentials::{NewApiKey, StoredCredential};
 pub use error::StoreError;
+pub use keeper::{Kept, LEASE, LeaseKeeper};
 pub use lease::LeaseGrant;
 pub use ledger::Fees;
 pub use money::{Money, Rate};

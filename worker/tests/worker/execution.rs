@@ -9,12 +9,12 @@ use platform::telemetry::LogBuffer;
 use queue::Outcome;
 use sea_orm::ConnectionTrait as _;
 use store::CancelAnswer;
-use store::testing::TestStore;
+use store::testing::{TestStore, json_log};
 use tracing::instrument::WithSubscriber as _;
 use uuid::Uuid;
 
 use crate::broker_script::{ScriptedBroker, Step};
-use crate::given::{Given, cause, json_log};
+use crate::given::{Given, cause};
 
 fn calls(expected: &[(&str, &str)]) -> Vec<(String, String)> {
     expected

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,8 +16,7 @@ use domain::order::{Amount, NewOrder, Order, OrderKind, OrderTerms, Side, TimeIn
 use domain::quote::Quote;
 use domain::risk::Limits;
 use market::{CachedQuotes, MarketData, MarketError};
-use platform::telemetry::{self, LogBuffer, LogWriter};
-use platform::{Config, ManualClock};
+use platform::ManualClock;
 use queue::{Job, Outcome, Queue};
 use rust_decimal::Decimal;
 use sea_orm::sea_query::Expr;
@@ -340,20 +339,6 @@ impl<'a> Given<'a> {
             .map(|row| (row.kind, row.outcome.unwrap_or_default()))
             .collect()
     }
-}
-
-/// Log lines as in production, into a buffer.
-pub(crate) fn json_log(buffer: &LogBuffer) -> tracing::Dispatch {
-    // While there is only one, tracing asks the thread that reaches a line first whether anybody listens, for all threads.
-    static ANOTHER: LazyLock<tracing::Dispatch> = LazyLock::new(|| dispatch_to(&LogBuffer::new()));
-    LazyLock::force(&ANOTHER);
-    dispatch_to(buffer)
-}
-
-fn dispatch_to(buffer: &LogBuffer) -> tracing::Dispatch {
-    let find = |name: &str| (name == "LOG_FORMAT").then(|| "json".to_owned());
-    let config = Config::from_lookup(find).unwrap();
-    telemetry::dispatch(&config, "arbion-worker", LogWriter::Buffer(buffer.clone()))
 }
 
 pub(crate) fn cause() -> Cause {

@@ -19,6 +19,7 @@
     reason = "test support: a test without its database can only fail"
 )]
 
+mod log;
 mod server;
 
 use std::ops::Deref;
@@ -35,6 +36,8 @@ use crate::{Store, StoreOptions};
 
 #[doc(inline)]
 pub use crate::on_both;
+
+pub use self::log::json_log;
 
 /// The time at which the tests' rows are made: a Tuesday of 2026, 10:30 in New York.
 pub const NOW: &str = "2026-11-24T15:30:00Z";

@@ -8,6 +8,7 @@ extern crate arbion_store as store;
 mod accounts;
 mod credentials;
 mod keeping;
+mod keeping_leases;
 mod leases;
 mod many;
 mod schema;
