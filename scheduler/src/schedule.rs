@@ -1,7 +1,8 @@
 //! The table of ticks: what the leader does, and how often.
 //!
-//! Every tick is idempotent by its slot or by what it finds in the database, so a tick too many does nothing, and one
-//! tick makes up for several that were missed.
+//! 1. Every tick is idempotent by its slot or by what it finds in the database, so a tick too many does nothing, and one
+//!    tick makes up for several that were missed.
+//! 2. Protection (sweeps, re-drive) and housekeeping have a table each, and neither waits for the other.
 
 use std::time::Duration;
 
@@ -16,6 +17,9 @@ use crate::slot::{Due, due, slot_at};
 
 /// How long the answer to a request with an idempotency key is kept.
 const ANSWERS_KEPT: TimeDelta = TimeDelta::hours(48);
+
+/// Answers that one tick forgets: one short statement, and more than a hundred million answers a month.
+const ANSWERS_MAX: u32 = 5_000;
 
 /// Waiting orders that one tick looks at.
 const ORDERS_MAX: u64 = 1_000;
@@ -41,15 +45,11 @@ pub enum Tick {
 }
 
 impl Tick {
-    /// Every tick, in the order in which they happen when several are due: protection first.
-    pub const ALL: [Tick; 6] = [
-        Tick::Sweep,
-        Tick::RedriveSweeps,
-        Tick::RedriveOrders,
-        Tick::ExpireOrders,
-        Tick::PruneAnswers,
-        Tick::PruneSweeps,
-    ];
+    /// What protects orders and positions, in the order in which they happen when several are due.
+    pub const PROTECTION: [Tick; 3] = [Tick::Sweep, Tick::RedriveSweeps, Tick::RedriveOrders];
+
+    /// What tidies up, and may be late.
+    pub const HOUSEKEEPING: [Tick; 3] = [Tick::ExpireOrders, Tick::PruneAnswers, Tick::PruneSweeps];
 
     /// Its name in the log.
     pub const fn name(self) -> &'static str {
@@ -69,7 +69,8 @@ impl Tick {
             Tick::Sweep => sweep_interval,
             Tick::RedriveOrders | Tick::RedriveSweeps => Duration::from_secs(1),
             Tick::ExpireOrders => Duration::from_secs(5),
-            Tick::PruneAnswers | Tick::PruneSweeps => Duration::from_hours(1),
+            Tick::PruneAnswers => Duration::from_mins(1),
+            Tick::PruneSweeps => Duration::from_hours(1),
         }
     }
 
@@ -85,30 +86,43 @@ impl Tick {
     }
 }
 
-/// Which slot each tick had last.
-#[derive(Debug, Default)]
+/// Which slot each tick of a table had last.
+#[derive(Debug)]
 pub(crate) struct Schedule {
-    last: [Option<i64>; Tick::ALL.len()],
+    last: Vec<(Tick, Option<i64>)>,
 }
 
 impl Schedule {
-    /// The schedule of a new leader, who knows from the database which sweep was the last one.
-    pub(crate) async fn resume(app: &SchedulerApp) -> Result<Schedule, StoreError> {
-        let mut schedule = Schedule::default();
+    /// The schedule of protection of a new leader, who knows from the database which sweep was the last one.
+    pub(crate) async fn of_protection(app: &SchedulerApp) -> Result<Schedule, StoreError> {
         let every = Tick::Sweep.every(app.options.sweep_interval);
         let last = app.store.recent_sweeps(1).await?.into_iter().next();
-        let sweeps = Tick::ALL.into_iter().position(|tick| tick == Tick::Sweep);
-        if let (Some(last), Some(sweeps)) = (last, sweeps) {
-            // Slots of another interval have other numbers; they say nothing about ours.
-            let is_ours = slot_at(last.created_at, every).abs_diff(last.slot) <= 1;
-            schedule.last[sweeps] = is_ours.then_some(last.slot);
+        // Slots of another interval have other numbers; they say nothing about ours.
+        let ours = last.filter(|last| slot_at(last.created_at, every).abs_diff(last.slot) <= 1);
+        let slot_of = |tick| match tick {
+            Tick::Sweep => ours.as_ref().map(|last| last.slot),
+            Tick::RedriveOrders
+            | Tick::RedriveSweeps
+            | Tick::ExpireOrders
+            | Tick::PruneAnswers
+            | Tick::PruneSweeps => None,
+        };
+        Ok(Schedule {
+            last: Tick::PROTECTION.map(|tick| (tick, slot_of(tick))).into(),
+        })
+    }
+
+    /// The schedule of housekeeping: everything is due.
+    pub(crate) fn of_housekeeping() -> Schedule {
+        Schedule {
+            last: Tick::HOUSEKEEPING.map(|tick| (tick, None)).into(),
         }
-        Ok(schedule)
     }
 
     /// Lets every tick happen that is due, and says what was missed.
     pub(crate) async fn pass(&mut self, app: &SchedulerApp, fence: i64) {
-        for (tick, last) in Tick::ALL.into_iter().zip(&mut self.last) {
+        for (tick, last) in &mut self.last {
+            let tick = *tick;
             let every = tick.every(app.options.sweep_interval);
             let Some(due) = due(every, *last, app.clock.now()) else {
                 continue;
@@ -147,7 +161,7 @@ async fn open_sweep(app: &SchedulerApp, fence: i64, slot: i64) -> Result<(), Sto
     faults::pass(faults::BETWEEN_SLOT_AND_SIGNAL);
     let jobs: Vec<Job> = (0..shards).map(|shard| Job::SweepStops { slot, shard }).collect();
     app.queue.push(&jobs).await;
-    tracing::debug!(slot, shards, "opened a sweep");
+    tracing::info!(sweep.slot = slot, sweep.shards = shards, "opened a sweep");
     Ok(())
 }
 
@@ -166,7 +180,7 @@ async fn expire_orders(app: &SchedulerApp) -> Result<(), StoreError> {
 async fn prune_answers(app: &SchedulerApp) -> Result<(), StoreError> {
     let pruned = app
         .store
-        .prune_idempotency(app.clock.now() - ANSWERS_KEPT)
+        .prune_idempotency(app.clock.now() - ANSWERS_KEPT, ANSWERS_MAX)
         .await?;
     if pruned > 0 {
         tracing::info!(answers = pruned, "forgot answers that were kept for two days");
@@ -188,19 +202,23 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn every_tick_stands_in_the_table_once_and_has_its_own_name() {
-        let ticks: BTreeSet<_> = Tick::ALL.into_iter().collect();
-        let names: BTreeSet<_> = Tick::ALL.into_iter().map(Tick::name).collect();
-        assert_eq!((ticks.len(), names.len()), (Tick::ALL.len(), Tick::ALL.len()));
+    fn all() -> impl Iterator<Item = Tick> {
+        Tick::PROTECTION.into_iter().chain(Tick::HOUSEKEEPING)
     }
 
     #[test]
-    fn protection_comes_first_and_at_the_configured_pace() {
-        assert_eq!(Tick::ALL[0], Tick::Sweep);
+    fn every_tick_stands_in_one_table_and_has_its_own_name() {
+        let ticks: BTreeSet<_> = all().collect();
+        let names: BTreeSet<_> = all().map(Tick::name).collect();
+        assert_eq!((ticks.len(), names.len()), (6, 6));
+    }
+
+    #[test]
+    fn the_sweep_comes_first_and_at_the_configured_pace() {
+        assert_eq!(Tick::PROTECTION[0], Tick::Sweep);
         let interval = Duration::from_secs(7);
         assert_eq!(Tick::Sweep.every(interval), interval);
-        for tick in Tick::ALL.into_iter().skip(1) {
+        for tick in all().skip(1) {
             assert_ne!(tick.every(interval), interval, "{}", tick.name());
         }
     }

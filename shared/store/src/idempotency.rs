@@ -6,9 +6,6 @@ use sea_orm::{ConnectionTrait, Statement};
 
 use crate::{Store, StoreError};
 
-/// Rows in one transaction, so that nobody waits long for it.
-const ROWS_MAX: u64 = 1_000;
-
 const PRUNE: &str = "
 DELETE FROM idempotency_keys WHERE (account_id, credential_id, method, path, key) IN (
     SELECT account_id, credential_id, method, path, key FROM idempotency_keys
@@ -16,17 +13,11 @@ DELETE FROM idempotency_keys WHERE (account_id, credential_id, method, path, key
 )";
 
 impl Store {
-    /// Forgets every answer given before `before`, in small transactions. Answers how many there were.
-    pub async fn prune_idempotency(&self, before: DateTime<Utc>) -> Result<u64, StoreError> {
-        let mut pruned = 0;
-        loop {
-            let values = [before.into(), i64::try_from(ROWS_MAX).unwrap_or(i64::MAX).into()];
-            let statement = Statement::from_sql_and_values(self.backend(), PRUNE, values);
-            let rows = self.write().execute_raw(statement).await?.rows_affected();
-            pruned += rows;
-            if rows < ROWS_MAX {
-                return Ok(pruned);
-            }
-        }
+    /// Forgets answers given before `before`, the oldest first and at most `limit`, so that nobody waits long for it.
+    /// Answers how many there were.
+    pub async fn prune_idempotency(&self, before: DateTime<Utc>, limit: u32) -> Result<u64, StoreError> {
+        let values = [before.into(), i64::from(limit).into()];
+        let statement = Statement::from_sql_and_values(self.backend(), PRUNE, values);
+        Ok(self.write().execute_raw(statement).await?.rows_affected())
     }
 }

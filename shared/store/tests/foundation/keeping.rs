@@ -72,8 +72,11 @@ store::testing::on_both! {
             let rows = (first..first + 500).map(|n| answer(n).into_active_model());
             idempotency_keys::Entity::insert_many(rows).exec_without_returning(test.write()).await.unwrap();
         }
-        assert_eq!(test.prune_idempotency(now()).await.unwrap(), 0);
-        assert_eq!(test.prune_idempotency(now() + TimeDelta::seconds(2_400)).await.unwrap(), 2_400);
+        assert_eq!(test.prune_idempotency(now(), 1_000).await.unwrap(), 0);
+        let before = now() + TimeDelta::seconds(2_400);
+        for forgotten in [2_000, 400, 0] {
+            assert_eq!(test.prune_idempotency(before, 2_000).await.unwrap(), forgotten);
+        }
         assert_eq!(idempotency_keys::Entity::find().count(test.read()).await.unwrap(), 100);
     }
 

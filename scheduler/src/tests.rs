@@ -1,0 +1,193 @@
+//! A scheduler on real databases, without any worker.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use domain::asset::MarketHours;
+use platform::telemetry::LogBuffer;
+use platform::{ManualClock, SystemClock};
+use queue::{ConsumerOptions, Job, Outcome, Queue};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ConnectionTrait, EntityTrait, IntoActiveModel};
+use store::Store;
+use store::entity::{order_work, sweeps};
+use store::testing::{TestStore, json_log, now};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::instrument::WithSubscriber as _;
+use uuid::Uuid;
+
+use super::*;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn app(store: &Store) -> SchedulerApp {
+    SchedulerApp {
+        store: store.clone(),
+        queue: Queue::memory(),
+        clock: ManualClock::new(now()).shared(),
+        hours: MarketHours::Real,
+        options: SchedulerOptions {
+            name: "scheduler".to_owned(),
+            sweep_interval: Duration::from_mins(1),
+            sweep_shards: 2,
+        },
+    }
+}
+
+/// Work of an order that has been due for a long time.
+async fn overdue_order(test: &TestStore) -> Uuid {
+    let order_id = Uuid::now_v7();
+    let row = order_work::Model {
+        order_id,
+        kind: "submit".to_owned(),
+        account_id: Uuid::now_v7(),
+        due_at: DateTime::<Utc>::UNIX_EPOCH,
+        claimed_by: None,
+        claimed_until: None,
+        fence: 0,
+        attempts: 0,
+        last_error: None,
+    };
+    order_work::Entity::insert(row.into_active_model())
+        .exec_without_returning(test.write())
+        .await
+        .unwrap();
+    order_id
+}
+
+/// A sweep that was opened a long time ago and that no worker took.
+async fn overdue_sweep(test: &TestStore, slot: i64) {
+    test.open_sweep(slot, 1, 1).await.unwrap();
+    sweeps::Entity::update_many()
+        .col_expr(
+            sweeps::Column::CreatedAt,
+            Expr::value(DateTime::<Utc>::UNIX_EPOCH),
+        )
+        .exec(test.write())
+        .await
+        .unwrap();
+}
+
+/// The signals that wait, in words.
+async fn signals(queue: &Queue) -> BTreeSet<String> {
+    let (send, mut receive) = mpsc::unbounded_channel();
+    let handler = move |job: Job| {
+        let send = send.clone();
+        async move {
+            send.send(format!("{job:?}")).unwrap();
+            Outcome::Done
+        }
+    };
+    let waiting = queue.waiting().await.unwrap();
+    let collecting = async {
+        let mut signals = BTreeSet::new();
+        for _ in 0..waiting {
+            signals.extend(receive.recv().await);
+        }
+        signals
+    };
+    let options = ConsumerOptions::new("test", 1);
+    tokio::select! {
+        () = queue.consume(options, handler, CancellationToken::new()) => unreachable!("nobody asked for the end"),
+        signals = tokio::time::timeout(PATIENCE, collecting) => signals.unwrap(),
+    }
+}
+
+fn words(jobs: &[Job]) -> BTreeSet<String> {
+    jobs.iter().map(|job| format!("{job:?}")).collect()
+}
+
+/// The messages of the log at a level, in order.
+fn told(log: &LogBuffer, level: &str) -> Vec<String> {
+    let lines = log.json_lines();
+    let at_level = lines.iter().filter(|line| line["level"] == level);
+    at_level
+        .map(|line| line["message"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// One pass of a new leader.
+async fn pass_once(app: &SchedulerApp) -> LogBuffer {
+    let log = LogBuffer::new();
+    pass(app, &mut None, 1).with_subscriber(json_log(&log)).await;
+    log
+}
+
+store::testing::on_both! {
+    async fn a_sweep_is_opened_signaled_and_told_once_a_slot(test: TestStore) {
+        let app = app(test);
+        let log = pass_once(&app).await;
+        let slot = slot::slot_at(now(), Duration::from_mins(1));
+        let parts = [Job::SweepStops { slot, shard: 0 }, Job::SweepStops { slot, shard: 1 }];
+        assert_eq!(signals(&app.queue).await, words(&parts));
+        assert_eq!(told(&log, "INFO"), ["opened a sweep"]);
+        let line = log.json_lines().remove(0);
+        assert_eq!((line["sweep.slot"].as_i64(), line["sweep.shards"].as_i64()), (Some(slot), Some(2)));
+        let again = pass_once(&app).await;
+        assert_eq!((signals(&app.queue).await, told(&again, "INFO")), (BTreeSet::new(), vec![]));
+    }
+
+    async fn an_order_whose_signal_was_lost_is_driven_again(test: TestStore) {
+        let (app, order_id) = (app(test), overdue_order(test).await);
+        let log = pass_once(&app).await;
+        let signals = signals(&app.queue).await;
+        assert!(signals.is_superset(&words(&[Job::ExecuteOrder { order_id }])), "{signals:?}");
+        assert_eq!(told(&log, "INFO"), ["opened a sweep", "re-drove 1 order"]);
+    }
+
+    async fn a_sweep_whose_signal_was_lost_is_driven_again(test: TestStore) {
+        overdue_sweep(test, 5).await;
+        let app = app(test);
+        let log = pass_once(&app).await;
+        let signals = signals(&app.queue).await;
+        assert!(signals.is_superset(&words(&[Job::SweepStops { slot: 5, shard: 0 }])), "{signals:?}");
+        assert_eq!(told(&log, "INFO"), ["opened a sweep", "re-drove 1 sweep"]);
+    }
+
+    async fn a_leader_whose_database_is_away_says_when_it_leads_no_more(test: TestStore) {
+        let (app, log, shutdown) = (app(test), LogBuffer::new(), Shutdown::new());
+        let lost = async {
+            while !told(&log, "INFO").contains(&"opened a sweep".to_owned()) {
+                tokio::task::yield_now().await;
+            }
+            test.write().execute_unprepared("ALTER TABLE leases RENAME TO away").await.unwrap();
+            while !told(&log, "WARN").contains(&"the lease has lapsed: it was not renewed in time".to_owned()) {
+                tokio::task::yield_now().await;
+            }
+        };
+        let running = run(app, shutdown.clone()).with_subscriber(json_log(&log));
+        tokio::select! {
+            () = running => unreachable!("nobody asked for the end"),
+            lost = tokio::time::timeout(PATIENCE, lost) => lost.unwrap(),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sweeps_are_opened_while_a_table_that_is_tidied_is_locked() {
+    let test = TestStore::postgres().await;
+    let mut options = test.options().clone();
+    // The tidying waits for as long as the test lasts.
+    (options.lock_timeout, options.statement_timeout) = (PATIENCE * 2, PATIENCE * 2);
+    let mut app = app(&Store::connect(&options).await.unwrap());
+    app.clock = SystemClock::shared();
+    app.options.sweep_interval = Duration::from_millis(100);
+    let shutdown = Shutdown::new();
+    let locked = test.transaction("lock", async |tx| {
+        tx.execute_unprepared("LOCK TABLE idempotency_keys IN ACCESS EXCLUSIVE MODE")
+            .await?;
+        let sweeps = async {
+            while test.recent_sweeps(100).await.unwrap().len() < 6 {
+                tokio::task::yield_now().await;
+            }
+        };
+        let running = run(app.clone(), shutdown.clone());
+        tokio::select! {
+            () = running => unreachable!("nobody asked for the end"),
+            sweeps = tokio::time::timeout(PATIENCE / 2, sweeps) => sweeps.unwrap(),
+        }
+        Ok(())
+    });
+    locked.await.unwrap();
+}
