@@ -9,7 +9,7 @@ use domain::quote::{Purpose, Quote};
 use domain::risk::Limits;
 use market::CachedQuotes;
 use platform::SharedClock;
-use platform::config::{self, Config, NotionalLimits};
+use platform::config::{Config, NotionalLimits};
 use platform::version::Started;
 use queue::{Job, Queue};
 use std::collections::HashMap;
@@ -57,10 +57,7 @@ impl Rules {
             day_notional: limits.day,
         };
         Self {
-            hours: match config.market_hours {
-                config::MarketHours::Real => MarketHours::Real,
-                config::MarketHours::Ignore => MarketHours::Ignore,
-            },
+            hours: market::setup::hours(config),
             limits: RoleLimits {
                 standard: limits(config.risk.standard),
                 admin: limits(config.risk.admin),

@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::id::{AccountId, OrderId};
 use sea_orm::sea_query::{Expr, ExprTrait, LockBehavior, LockType};
-use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ColumnTrait, Condition, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+};
 
 use crate::Store;
 use crate::entity::order_work;
@@ -141,18 +143,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         self.transaction("release_claim", async |tx| {
             let tx = &*tx;
-            let now = self.db_now(tx).await?;
-            order_work::Entity::update_many()
-                .col_expr(
-                    order_work::Column::ClaimedUntil,
-                    Expr::value(Option::<DateTime<Utc>>::None),
-                )
-                .col_expr(order_work::Column::DueAt, Expr::value(now + delta(due_in)))
-                .col_expr(order_work::Column::LastError, Expr::value(last_error))
-                .filter(held_by(claim))
-                .exec(tx)
-                .await?;
-            Ok(())
+            postpone(self, tx, claim, due_in, last_error).await
         })
         .await
     }
@@ -168,6 +159,28 @@ impl Store {
             .await?;
         Ok(rows.into_iter().map(|row| OrderId(row.order_id)).collect())
     }
+}
+
+/// Makes claimed work due again after `due_in`; nothing happens when the claim is no longer ours.
+pub(crate) async fn postpone(
+    store: &Store,
+    tx: &DatabaseTransaction,
+    claim: &Claim,
+    due_in: Duration,
+    last_error: &str,
+) -> Result<(), StoreError> {
+    let now = store.db_now(tx).await?;
+    order_work::Entity::update_many()
+        .col_expr(
+            order_work::Column::ClaimedUntil,
+            Expr::value(Option::<DateTime<Utc>>::None),
+        )
+        .col_expr(order_work::Column::DueAt, Expr::value(now + delta(due_in)))
+        .col_expr(order_work::Column::LastError, Expr::value(last_error))
+        .filter(held_by(claim))
+        .exec(tx)
+        .await?;
+    Ok(())
 }
 
 /// Due at `now`, and claimed by nobody whose lease still runs.

@@ -150,9 +150,9 @@ const PROCESS: &[Variable] = &[
     ),
     plain(
         "RUST_LOG",
-        "info",
+        "info,sea_orm_migration=warn,apalis_core=warn",
         ALL,
-        "info,api=debug",
+        "info,arbion_api=debug",
         "what is logged: a level, or levels by module",
     ),
     plain(

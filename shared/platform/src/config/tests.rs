@@ -49,7 +49,7 @@ fn an_empty_environment_gives_every_default() {
     assert_eq!(config.max_body_bytes, 65_536);
     assert_eq!(
         (config.log_format, config.log_filter.as_str()),
-        (LogFormat::Auto, "info")
+        (LogFormat::Auto, "info,sea_orm_migration=warn,apalis_core=warn")
     );
     assert_eq!(config.shutdown_grace(), Duration::from_secs(10));
     assert_eq!(

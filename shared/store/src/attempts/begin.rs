@@ -1,7 +1,7 @@
 //! Before a call: whether it may be made, and its row.
 
 use super::row::{end_open_attempts, record_attempt};
-use super::{Begin, follow, open_claimed, postpone};
+use super::{Begin, follow, open_claimed};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -18,7 +18,7 @@ use crate::error::StoreError;
 use crate::ledger::Ledger;
 use crate::orders::cancel::ask;
 use crate::orders::expire::is_over;
-use crate::work::{Claim, WorkKind};
+use crate::work::{Claim, WorkKind, postpone};
 
 /// An exit looks again after this long whether the sells that hold its quantity have ended.
 const HOLD_CHECK: Duration = Duration::from_millis(100);

@@ -1,7 +1,7 @@
 //! After a call: what it came to.
 
 use super::row::{end_attempt, finish_overtaken, reason_of};
-use super::{AfterLookUp, AttemptOutcome, Dispatch, LookUp, MISSED_CHECK, follow, open_claimed, postpone};
+use super::{AfterLookUp, AttemptOutcome, Dispatch, LookUp, MISSED_CHECK, follow, open_claimed};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -13,7 +13,7 @@ use crate::book::{self};
 use crate::cause::Cause;
 use crate::error::StoreError;
 use crate::ledger::Ledger;
-use crate::work::{Claim, WorkKind};
+use crate::work::{Claim, WorkKind, postpone};
 
 /// A venue that took a cancel or a replace is asked again when it has not reported after this long.
 const ANSWER_EXPECTED_WITHIN: Duration = Duration::from_secs(10);

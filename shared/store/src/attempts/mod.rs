@@ -16,7 +16,6 @@ use domain::id::{BrokerOrderId, OrderId};
 use domain::lifecycle::OrderEvent;
 use domain::order::Order;
 use domain::reconcile::VenueOrder;
-use sea_orm::sea_query::Expr;
 use sea_orm::{DatabaseTransaction, EntityTrait, PaginatorTrait, QueryFilter};
 
 use crate::Store;
@@ -26,7 +25,7 @@ use crate::connections::ConnectionView;
 use crate::entity::order_work;
 use crate::error::StoreError;
 use crate::ledger::{ApplyError, Ledger};
-use crate::work::{Claim, delta, held_by};
+use crate::work::{Claim, held_by};
 
 /// One call to a broker that may be made now.
 #[derive(Debug, Clone)]
@@ -176,25 +175,4 @@ fn follow(ledger: &mut Ledger, id: OrderId, event: &OrderEvent, cause: &Cause) -
             Err(error.clone().into_inconsistent())
         }
     }
-}
-
-async fn postpone(
-    store: &Store,
-    tx: &DatabaseTransaction,
-    claim: &Claim,
-    due_in: Duration,
-    last_error: &str,
-) -> Result<(), StoreError> {
-    let now = store.db_now(tx).await?;
-    order_work::Entity::update_many()
-        .col_expr(
-            order_work::Column::ClaimedUntil,
-            Expr::value(Option::<DateTime<Utc>>::None),
-        )
-        .col_expr(order_work::Column::DueAt, Expr::value(now + delta(due_in)))
-        .col_expr(order_work::Column::LastError, Expr::value(last_error))
-        .filter(held_by(claim))
-        .exec(tx)
-        .await?;
-    Ok(())
 }
