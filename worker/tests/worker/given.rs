@@ -135,9 +135,12 @@ impl<'a> Given<'a> {
 
     /// Waits until somebody has read prices after `before` reads.
     pub(crate) async fn next_read(&self, before: usize) {
-        while self.reads() == before {
-            tokio::task::yield_now().await;
-        }
+        let read = async {
+            while self.reads() == before {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), read).await.unwrap();
     }
 
     /// How often prices were read.
