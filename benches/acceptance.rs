@@ -3,7 +3,11 @@
 //! `cargo bench --bench acceptance` measures SQLite in a temporary directory, and PostgreSQL too where
 //! `TEST_DATABASE_URL` names a server (`eval "$(./test --env)"`). Read the ratios between batch sizes before the numbers:
 //! those depend on the machine, its disk, and what else it does.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a program for the terminal of a developer")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a program for the terminal of a developer"
+)]
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -23,7 +27,10 @@ const MEASURED_FOR: Duration = Duration::from_secs(3);
 
 #[tokio::main]
 async fn main() {
-    println!("{:<12}{:>8}{:>14}{:>16}", "database", "batch", "orders/s", "ms per batch");
+    println!(
+        "{:<12}{:>8}{:>14}{:>16}",
+        "database", "batch", "orders/s", "ms per batch"
+    );
     measure("sqlite", &TestStore::sqlite().await).await;
     if std::env::vars().any(|(name, _)| name == "TEST_DATABASE_URL") {
         measure("postgres", &TestStore::postgres().await).await;
@@ -32,7 +39,9 @@ async fn main() {
 
 async fn measure(database: &str, store: &TestStore) {
     let asset = store.asset("AAPL").await;
-    let trader = store.trader(Role::Superadmin, Decimal::from(9_000_000_000_i64)).await;
+    let trader = store
+        .trader(Role::Superadmin, Decimal::from(9_000_000_000_i64))
+        .await;
     let quotes = HashMap::new();
     for size in [1_u32, 16, 64] {
         let begun = Instant::now();
@@ -40,13 +49,20 @@ async fn measure(database: &str, store: &TestStore) {
         while begun.elapsed() < MEASURED_FOR {
             let requests = (0..size).map(|_| request(&trader, &asset)).collect();
             let answers = store.accept_orders(requests, &context(&quotes)).await.unwrap();
-            assert!(answers.iter().all(Result::is_ok), "a refusal measures something else");
+            assert!(
+                answers.iter().all(Result::is_ok),
+                "a refusal measures something else"
+            );
             batches += 1;
         }
         let elapsed = Decimal::from(begun.elapsed().as_millis());
         let rate = Decimal::from(batches * size) * Decimal::from(1_000) / elapsed;
         let each = elapsed / Decimal::from(batches);
-        println!("{database:<12}{size:>8}{:>14}{:>16}", rate.round(), each.round_dp(2));
+        println!(
+            "{database:<12}{size:>8}{:>14}{:>16}",
+            rate.round(),
+            each.round_dp(2)
+        );
     }
 }
 

@@ -132,7 +132,11 @@ impl LeaseKeeper {
                 Change::Nothing => false,
                 Change::Began => true,
                 Change::Lost => {
-                    tracing::warn!(lease.name = name, lease.holder = holder, "another has the lease now");
+                    tracing::warn!(
+                        lease.name = name,
+                        lease.holder = holder,
+                        "another has the lease now"
+                    );
                     false
                 }
             },

@@ -9,6 +9,7 @@ use domain::id::{AssetId, OrderId};
 use domain::order::Side;
 use domain::quote::{CLOCK_TOLERANCE, Purpose, Quote};
 use domain::reconcile::Reported;
+use rust_decimal::Decimal;
 
 use super::super::error::BookError;
 use super::super::hours::{Phase, works_from};
@@ -169,19 +170,26 @@ impl Desk<'_> {
         id: OrderId,
         execution: &fill_model::Execution,
     ) -> Result<Option<&'static str>, BookError> {
+        let available = self.uncommitted(id)?;
+        Ok(match self.order(id)?.side {
+            Side::Buy => (execution.cost + execution.fee > available)
+                .then_some("insufficient buying power at the price of the fill"),
+            Side::Sell => (execution.quantity.get() > available)
+                .then_some("insufficient quantity at the price of the fill"),
+        })
+    }
+
+    /// Money (of a buy) or units (of a sell) that no other order holds.
+    pub(super) fn uncommitted(&self, id: OrderId) -> Result<Decimal, BookError> {
         let order = self.order(id)?;
         Ok(match order.side {
             Side::Buy => {
                 let account = self.account(order.connection_id)?;
-                let available = account.cash - (account.held - order.held);
-                (execution.cost + execution.fee > available)
-                    .then_some("insufficient buying power at the price of the fill")
+                account.cash - (account.held - order.held)
             }
             Side::Sell => {
                 let position = self.position(order.connection_id, order.asset_id);
-                let available = position.quantity - (position.held - order.held);
-                (execution.quantity.get() > available)
-                    .then_some("insufficient quantity at the price of the fill")
+                position.quantity - (position.held - order.held)
             }
         })
     }

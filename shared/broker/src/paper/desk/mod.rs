@@ -270,10 +270,12 @@ impl<'a> Desk<'a> {
             Then::Done => self.end(id, Ended::Filled, None),
             Then::Cancel => self.end(id, Ended::Canceled, None),
             Then::Rest => {
-                // What it held for the units that it has got is spent now; it never holds more for its rest.
+                // What it held for the units that it has got is spent now; it never holds more for its rest, nor more
+                // than the fill has left: at a price below the one at its entry, a notional takes more units.
                 let need = self.need(self.order(id)?)?;
                 let held = self.order(id)?.held;
-                self.hold(id, need.min(held))
+                let left = self.uncommitted(id)?.max(Decimal::ZERO);
+                self.hold(id, need.min(held).min(left))
             }
         }
     }

@@ -206,3 +206,62 @@ proptest! {
         }
     }
 }
+
+/// A notional takes more units as the price falls: what is left for its rest is what no other order holds.
+#[test]
+fn a_notional_sell_at_a_falling_price_holds_no_units_of_another_order() {
+    let asset = bitcoin();
+    let rules = PaperRules {
+        slippage_basis_points: Decimal::ZERO,
+        equity_fee_basis_points: Decimal::ZERO,
+        crypto_fee_basis_points: Decimal::ZERO,
+        hours: MarketHours::Real,
+        assets: HashMap::from([(asset.id, asset.clone())]),
+    };
+    let row = AssetRow {
+        asset_id: asset.id,
+        quoted: None,
+    };
+    let mut desk = Desk::new(&rules, "2026-11-28T12:00:00Z".parse().unwrap(), vec![row]);
+    desk.add_accounts(
+        ACCOUNTS
+            .map(|connection_id| AccountRow {
+                connection_id,
+                cash: CASH,
+                held: Decimal::ZERO,
+                last_seq: 0,
+            })
+            .into(),
+    );
+    let order = |side, amount, kind| OrderTerms {
+        side,
+        amount,
+        kind,
+        time_in_force: TimeInForce::Gtc,
+        extended_hours: false,
+        position_intent: None,
+    };
+    let units = |count: i64| Amount::Quantity(Quantity::new(Decimal::from(count)).unwrap());
+    let patient = OrderKind::Limit {
+        limit_price: Price::new(Decimal::from(120)).unwrap(),
+    };
+    let money = Amount::Notional(Notional::new(Decimal::from(1_000)).unwrap());
+    let quote = |bid, size| Step::Quote { bid, spread: 0, size };
+    let steps = [
+        quote(10_000, 100_000),
+        Step::Submit(0, order(Side::Buy, units(100), OrderKind::Market)),
+        Step::Submit(0, order(Side::Sell, units(90), patient)),
+        quote(10_000, 1_000),
+        Step::Submit(0, order(Side::Sell, money, OrderKind::Market)),
+        quote(5_000, 5_000),
+    ];
+    for (number, step) in (100_u128..).zip(steps) {
+        apply(&mut desk, step, number, &asset);
+        check(&desk, asset.id);
+    }
+    let position = desk.position(ACCOUNTS[0], asset.id);
+    assert_eq!(
+        (position.quantity, position.held),
+        (Decimal::from(94), Decimal::from(94))
+    );
+}
