@@ -17,10 +17,13 @@ use super::wait::within;
 const BEHIND_MAX: Duration = Duration::from_secs(8);
 
 /// The tables that a refused request must leave as they are.
-const KEPT: [&str; 11] = [
+const KEPT: [&str; 14] = [
     "orders",
     "order_events",
     "order_work",
+    "fills",
+    "triggers",
+    "trigger_exits",
     "reservations",
     "balances",
     "positions",
