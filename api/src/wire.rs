@@ -1,10 +1,8 @@
 //! Values on the wire that several resources share. Money and quantities are [`crate::input::Dec`].
 
-use std::borrow::Cow;
-
 use chrono::{DateTime, SecondsFormat, Utc};
-use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
-use poem_openapi::types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type};
+use poem_openapi::registry::MetaSchema;
+use poem_openapi::types::{ParseError, ParseFromJSON, ParseResult, ToJSON};
 use serde_json::Value;
 
 /// An instant: RFC 3339 in UTC with `Z` and microseconds.
@@ -18,20 +16,21 @@ impl Time {
     }
 }
 
-macro_rules! output_type {
-    ($type:ident, $name:literal, $schema:expr, $to_json:expr) => {
-        impl Type for $type {
+/// A type that the document describes where it is used, and not under a name of its own.
+macro_rules! inline_type {
+    ($type:ident, $name:literal, $schema:expr) => {
+        impl poem_openapi::types::Type for $type {
             const IS_REQUIRED: bool = true;
 
             type RawValueType = Self;
             type RawElementValueType = Self;
 
-            fn name() -> Cow<'static, str> {
+            fn name() -> std::borrow::Cow<'static, str> {
                 $name.into()
             }
 
-            fn schema_ref() -> MetaSchemaRef {
-                MetaSchemaRef::Inline(Box::new($schema))
+            fn schema_ref() -> poem_openapi::registry::MetaSchemaRef {
+                poem_openapi::registry::MetaSchemaRef::Inline(Box::new($schema))
             }
 
             fn as_raw_value(&self) -> Option<&Self::RawValueType> {
@@ -44,6 +43,14 @@ macro_rules! output_type {
                 Box::new(self.as_raw_value().into_iter())
             }
         }
+    };
+}
+
+pub(crate) use inline_type;
+
+macro_rules! output_type {
+    ($type:ident, $name:literal, $schema:expr, $to_json:expr) => {
+        inline_type!($type, $name, $schema);
 
         impl ToJSON for $type {
             fn to_json(&self) -> Option<Value> {

@@ -13,6 +13,7 @@ use poem_openapi::types::{ParseError, ParseFromParameter, ParseResult, Type};
 
 use super::fields::shown;
 use crate::problem::{Code, FieldError, Problem};
+use crate::wire::inline_type;
 
 /// A parameter that may be left out, or sent empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,39 +104,10 @@ pub fn refuse_unknown(request: &Request, known: &[&str]) -> Result<(), Problem> 
     )
 }
 
-macro_rules! parameter_type {
-    ($type:ident, $name:literal, $schema:expr) => {
-        impl Type for $type {
-            const IS_REQUIRED: bool = true;
-
-            type RawValueType = Self;
-            type RawElementValueType = Self;
-
-            fn name() -> Cow<'static, str> {
-                $name.into()
-            }
-
-            fn schema_ref() -> MetaSchemaRef {
-                MetaSchemaRef::Inline(Box::new($schema))
-            }
-
-            fn as_raw_value(&self) -> Option<&Self::RawValueType> {
-                Some(self)
-            }
-
-            fn raw_element_iter<'a>(
-                &'a self,
-            ) -> Box<dyn Iterator<Item = &'a Self::RawElementValueType> + 'a> {
-                Box::new(self.as_raw_value().into_iter())
-            }
-        }
-    };
-}
-
-parameter_type!(Flag, "boolean", MetaSchema::new("boolean"));
+inline_type!(Flag, "boolean", MetaSchema::new("boolean"));
 // Without a format: a plain date is fine, too.
-parameter_type!(Instant, "string(instant)", MetaSchema::new("string"));
-parameter_type!(List, "string(csv)", MetaSchema::new("string"));
+inline_type!(Instant, "string(instant)", MetaSchema::new("string"));
+inline_type!(List, "string(csv)", MetaSchema::new("string"));
 
 impl ParseFromParameter for Flag {
     fn parse_from_parameter(value: &str) -> ParseResult<Self> {
