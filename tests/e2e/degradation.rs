@@ -4,7 +4,8 @@ use serde_json::json;
 
 use crate::support::books::Book;
 use crate::support::client::{limit_order, market_order, text};
-use crate::support::{Client, Role, SetUp, Site, audit, eventually};
+use crate::support::redis::free_port;
+use crate::support::{Client, Role, SetUp, Site, audit, checksums, eventually};
 
 /// A protected position whose price falls through the stop.
 async fn an_order_fills_and_a_stop_fires(site: &Site) {
@@ -86,10 +87,51 @@ async fn a_redis_that_dies_stops_no_order_and_no_stop_and_is_named_until_it_is_b
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_is_dead_from_the_start_stops_no_start_no_order_and_no_stop() {
+    // A port that nobody listens on.
+    let url = format!("redis://127.0.0.1:{}", free_port());
+    let plan = Site::plan(SetUp::Postgres).without_redis();
+    let site = plan.set("REDIS_URL", &url).start().await;
+    an_order_fills_and_a_stop_fires(&site).await;
+    let (status, of_queue, detail) = ready(&site.client(), 200, "queue").await;
+    assert_eq!((status.as_str(), of_queue.as_str()), ("degraded", "degraded"));
+    assert!(detail.contains("signals are lost"), "{detail}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_hangs_stops_no_order_and_is_named_until_it_answers() {
+    let site = Site::start(SetUp::Postgres).await;
+    let client = site.client();
+    client.buy("MSFT", "1").await;
+    let redis = site.place.redis.as_ref().unwrap();
+    // Connections stay open, and new ones are taken by the system: only nobody ever answers.
+    redis.signal("STOP");
+    client.buy("AAPL", "1").await;
+    let (status, of_queue, detail) = ready(&client, 200, "queue").await;
+    assert_eq!((status.as_str(), of_queue.as_str()), ("degraded", "degraded"));
+    assert!(detail.contains("signals are lost"), "{detail}");
+    client.buy("AAPL", "1").await;
+
+    redis.signal("CONT");
+    eventually("the queue is up again", async || {
+        let ready = client.get("/health/ready").await.expect(200);
+        (ready["status"] == "ok").then_some(())
+    })
+    .await;
+    client.buy("AAPL", "1").await;
+    audit(&site.place).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_is_down_is_named_and_every_request_says_503_and_nothing_is_half_done() {
     let site = Site::plan(SetUp::Postgres).with_own_server().start().await;
     let client = site.client();
     client.buy("AAPL", "1").await;
+    let resting = client.place(&limit_order("buy", "MSFT", "1", "10")).await;
+    client.order_in(&resting, &["new"]).await;
+    let order = format!("/v2/orders/{resting}");
+    let trigger = json!({"symbol": "AAPL", "stop_price": "1"});
+    let before = checksums(&site.place).await;
     let server = site.place.server.as_ref().unwrap();
     server.stop();
     let (status, of_database, detail) = ready(&client, 503, "database").await;
@@ -107,6 +149,10 @@ async fn a_database_that_is_down_is_named_and_every_request_says_503_and_nothing
         client.post("/v2/orders", &market_order("buy", "AAPL", "1")).await,
         client.get("/v2/orders").await,
         client.delete("/v2/orders").await,
+        client.patch(&order, &json!({"qty": "2"})).await,
+        client.post("/v2/triggers", &trigger).await,
+        client.delete("/v2/positions").await,
+        client.delete("/v2/positions/AAPL").await,
     ] {
         assert_eq!(answer.problem(503), "service_unavailable");
         assert!(answer.header("retry-after").is_some());
@@ -117,16 +163,14 @@ async fn a_database_that_is_down_is_named_and_every_request_says_503_and_nothing
     })
     .await;
     assert_eq!(
-        client
-            .get("/v2/orders?status=all")
-            .await
-            .expect(200)
-            .as_array()
-            .unwrap()
-            .len(),
-        1
+        checksums(&site.place).await,
+        before,
+        "no refused request left a trace"
     );
-    client.buy("AAPL", "1").await;
+    // The same requests are taken now: nothing but the database was in their way.
+    client.patch(&order, &json!({"qty": "2"})).await.expect(200);
+    client.post("/v2/triggers", &trigger).await.expect(201);
+    assert_eq!(client.delete("/v2/positions").await.status, 207);
     audit(&site.place).await;
 }
 

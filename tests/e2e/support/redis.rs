@@ -68,6 +68,11 @@ impl Redis {
         self.process = None;
     }
 
+    /// Sends its process a signal by its name: `STOP` hangs it, `CONT` wakes it.
+    pub(crate) fn signal(&self, signal: &str) {
+        self.process.as_ref().unwrap().signal(signal);
+    }
+
     /// Its URL.
     pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
