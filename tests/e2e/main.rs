@@ -11,6 +11,7 @@
 )]
 
 mod alpaca_sdk;
+mod bad_changes;
 mod bad_input;
 mod crash_safety;
 mod degradation;
