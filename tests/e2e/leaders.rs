@@ -21,6 +21,32 @@ async fn protected(site: &Site) {
     }
 }
 
+/// Gives the watch between the sweeps, which would be quicker, to nobody: only the sweep fires from now on.
+async fn keep_the_watch_away(site: &mut Site) {
+    let says = async |site: &mut Site, words: &str| {
+        eventually(&format!("the worker says {words:?} of the watch"), async || {
+            let log = site.processes(Role::Worker)[0].log();
+            let mut lines = log.lines();
+            lines
+                .any(|line| line.contains(words) && line.contains("trigger-watch"))
+                .then_some(())
+        })
+        .await;
+    };
+    says(site, "this worker does the duty now").await;
+    let taken = "UPDATE leases SET holder = 'nobody', fence = fence + 1,
+        expires_at = clock_timestamp() + interval '1 hour' WHERE name = 'trigger-watch'";
+    Book::open(&site.place).await.change(taken).await;
+    says(site, "another has the lease now").await;
+}
+
+/// Nobody has watched since.
+async fn the_watch_stayed_away(site: &Site) {
+    let book = Book::open(&site.place).await;
+    let taken = "name = 'trigger-watch' AND holder = 'nobody'";
+    assert_eq!(book.count("leases", taken).await, 1, "the watch stayed away");
+}
+
 /// Puts every stop above the market.
 async fn let_them_fall_through(site: &Site) {
     let book = Book::open(&site.place).await;
@@ -51,14 +77,15 @@ async fn each_has_exited_once(site: &Site) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_killed_between_the_row_of_a_slot_and_its_signal_leaves_a_sweep_that_is_done_all_the_same() {
-    // Only the sweep may fire here: the watch between sweeps would be quicker, so the sweeps come every second, and the
-    // leader dies at its third.
+    // The leader opens five slots, time enough to keep the watch away, and hangs in the sixth before it tells anybody.
     let mut site = Site::plan(SetUp::Postgres)
         .processes(1, 1, 2)
-        .fault(Role::Scheduler, "scheduler::between_slot_and_signal=2*off->pause")
+        .set("SWEEP_INTERVAL_SECONDS", "2")
+        .fault(Role::Scheduler, "scheduler::between_slot_and_signal=5*off->pause")
         .start()
         .await;
     protected(&site).await;
+    keep_the_watch_away(&mut site).await;
     let book = Book::open(&site.place).await;
     // The first process has the fault point, and leads if it was the first to ask. If it was not, the other one steps
     // down: it is stopped until its lease is over.
@@ -75,15 +102,26 @@ async fn a_leader_killed_between_the_row_of_a_slot_and_its_signal_leaves_a_sweep
         .await;
         site.processes(Role::Scheduler)[1].signal("CONT");
     }
-    let stuck = eventually("the leader waits at its third slot", async || {
-        // The slot is there; nobody was told, and until the poll finds it nobody has begun.
-        let rows = book
-            .rows::<1>("SELECT CAST(max(slot) AS TEXT) FROM sweeps HAVING count(*) >= 3")
-            .await;
-        rows.into_iter().next().map(|[slot]| slot)
+    eventually("the sweeps before the last are done", async || {
+        let opened = site.processes(Role::Scheduler)[0]
+            .log()
+            .matches("opened a sweep")
+            .count();
+        (opened == 5 && book.count("sweeps", "state <> 'done'").await == 0).then_some(())
     })
     .await;
+    let [[last]] = book
+        .rows::<1>("SELECT CAST(max(slot) AS TEXT) FROM sweeps")
+        .await
+        .try_into()
+        .unwrap();
     let_them_fall_through(&site).await;
+    let stuck = eventually("the leader waits at the next slot", async || {
+        // The slot is there; nobody was told, and until the poll finds it nobody has begun.
+        let next = format!("SELECT CAST(slot AS TEXT) FROM sweeps WHERE slot > {last}");
+        book.rows::<1>(&next).await.into_iter().next().map(|[slot]| slot)
+    })
+    .await;
     site.processes(Role::Scheduler)[0].kill();
     eventually("the other one leads", async || {
         site.processes(Role::Scheduler)[1]
@@ -98,11 +136,18 @@ async fn a_leader_killed_between_the_row_of_a_slot_and_its_signal_leaves_a_sweep
     })
     .await;
     each_has_exited_once(&site).await;
+    let by_it = format!("slot = {stuck} AND fired = {TRIGGERS}");
+    assert_eq!(
+        book.count("sweeps", &by_it).await,
+        1,
+        "that sweep fired every stop"
+    );
     let later = format!("slot > {stuck} AND state = 'done'");
     eventually("the new leader opens slots", async || {
         (book.count("sweeps", &later).await > 0).then_some(())
     })
     .await;
+    the_watch_stayed_away(&site).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -113,6 +158,7 @@ async fn a_worker_killed_between_two_fired_stops_is_followed_by_one_that_fires_t
         .start()
         .await;
     protected(&site).await;
+    keep_the_watch_away(&mut site).await;
     let_them_fall_through(&site).await;
     // It ends itself at the point as `kill -9` would: no destructor runs.
     let end = site.processes(Role::Worker)[0]
@@ -132,4 +178,5 @@ async fn a_worker_killed_between_two_fired_stops_is_followed_by_one_that_fires_t
         (book.count("sweeps", begun).await == 0).then_some(())
     })
     .await;
+    the_watch_stayed_away(&site).await;
 }
