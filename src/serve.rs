@@ -131,6 +131,7 @@ fn welcome(config: &Config, address: std::net::SocketAddr, key: &KeyFile) -> Str
         key_file: &key.path,
         is_new_key: key.is_new,
         data_dir: &config.data_dir,
+        market: config.market_data,
     }
     .text()
 }

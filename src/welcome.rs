@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use platform::config::MarketData;
+
 /// What a newcomer has to know.
 #[derive(Debug)]
 pub(crate) struct Welcome<'a> {
@@ -15,6 +17,8 @@ pub(crate) struct Welcome<'a> {
     pub(crate) is_new_key: bool,
     /// Where everything is kept.
     pub(crate) data_dir: &'a Path,
+    /// Which prices it trades on.
+    pub(crate) market: MarketData,
 }
 
 impl Welcome<'_> {
@@ -35,9 +39,12 @@ impl Welcome<'_> {
             format!("  API key     {key_file}{made}; its owner alone can read it"),
             format!("  Data        {}", self.data_dir.display()),
             String::new(),
-            "Buy 50 dollars' worth of bitcoin (it trades at any hour):".to_owned(),
+            first_order(self.market).0.to_owned(),
             String::new(),
-            format!("  {}", order_line(&base, self.key_file)),
+            format!(
+                "  {}",
+                order_line(&base, self.key_file, first_order(self.market).1)
+            ),
             String::new(),
             "Ctrl-C stops it; orders, positions and stops go on at the next start.".to_owned(),
         ] {
@@ -48,9 +55,22 @@ impl Welcome<'_> {
     }
 }
 
-/// One line for a shell that buys BTC/USD.
-fn order_line(base: &str, key_file: &Path) -> String {
-    let order = r#"{"symbol":"BTC/USD","notional":"50","side":"buy","type":"market","time_in_force":"gtc"}"#;
+/// What a newcomer can buy, in words and as an order: the recordings hold shares only.
+const fn first_order(market: MarketData) -> (&'static str, &'static str) {
+    match market {
+        MarketData::Sim => (
+            "Buy 50 dollars' worth of bitcoin (it trades at any hour):",
+            r#"{"symbol":"BTC/USD","notional":"50","side":"buy","type":"market","time_in_force":"gtc"}"#,
+        ),
+        MarketData::Replay => (
+            "Buy a share of Apple, at its recorded price:",
+            r#"{"symbol":"AAPL","qty":"1","side":"buy","type":"market","time_in_force":"day"}"#,
+        ),
+    }
+}
+
+/// One line for a shell that places `order`.
+fn order_line(base: &str, key_file: &Path, order: &str) -> String {
     let headers = shell_word(&format!("@{}", key_file.display()));
     format!("curl -sS -H {headers} -H 'content-type: application/json' -d '{order}' {base}/v2/orders")
 }
@@ -84,6 +104,7 @@ mod tests {
             key_file: Path::new(key_file),
             is_new_key: false,
             data_dir: Path::new("arbion-data"),
+            market: MarketData::Sim,
         }
     }
 
@@ -107,6 +128,19 @@ Ctrl-C stops it; orders, positions and stops go on at the next start.
             platform::VERSION
         );
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn where_recorded_prices_play_it_buys_what_was_recorded() {
+        let replay = Welcome {
+            market: MarketData::Replay,
+            ..welcome("127.0.0.1:5000", "key")
+        };
+        let text = replay.text();
+        assert!(
+            text.contains(r#"{"symbol":"AAPL","qty":"1""#) && !text.contains("BTC"),
+            "{text}"
+        );
     }
 
     #[test]

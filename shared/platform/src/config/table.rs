@@ -192,19 +192,19 @@ const SECRETS: &[Variable] = &[
         "ENCRYPTION_KEY",
         ALL,
         "the output of: openssl rand -base64 32 | tr '+/' '-_'",
-        "Fernet key (32 bytes in url-safe base64) that encrypts broker credentials; required in production",
+        "Fernet key (32 bytes in url-safe base64) for broker credentials at rest, when there are any; required in production",
     ),
     secret(
         "ENCRYPTION_SALT",
         ALL,
         "the output of: openssl rand -base64 32 | tr '+/' '-_'",
-        "salt of derived encryption keys, at least 16 characters; required in production",
+        "salt of the keys that are derived from it, at least 16 characters; required in production",
     ),
     secret(
         "SESSION_SECRET",
         ALL,
         "the output of: openssl rand -base64 32 | tr '+/' '-_'",
-        "signs session cookies and CSRF tokens, at least 32 characters; required in production",
+        "for session cookies and CSRF tokens, when there are logins, at least 32 characters; required in production",
     ),
 ];
 
@@ -220,7 +220,7 @@ const FIRST_ACCOUNT: &[Variable] = &[
         "SUPERADMIN_PASSWORD",
         &[Api],
         "a sentence of at least 12 characters",
-        "password of the first superadmin, at least 12 characters; not set: no login by password",
+        "password of the first superadmin, when there are logins, at least 12 characters; not set: no login by password",
     ),
 ];
 
