@@ -3,6 +3,9 @@
 //! Without a subcommand it serves: everything it needs it makes in the data directory at the first start. This file
 //! reads the command line and is the only place that writes to stdout; each subcommand is a module.
 
+// A job's future holds all that it may await; optimised, the compiler looks deeper into it than it does by default.
+#![recursion_limit = "256"]
+
 mod key;
 mod openapi;
 mod serve;

@@ -15,6 +15,9 @@
 //! 3. What has no known outcome is looked up, for as long as it takes, and never sent again blindly.
 //! 4. A panic ends one attempt; the process goes on.
 
+// A job's future holds all that it may await; optimised, the compiler looks deeper into it than it does by default.
+#![recursion_limit = "256"]
+
 pub mod app;
 mod backoff;
 mod due;

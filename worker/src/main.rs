@@ -1,5 +1,8 @@
 //! `arbion-worker`: a worker in a process of its own. Run as many as are needed.
 
+// A job's future holds all that it may await; optimised, the compiler looks deeper into it than it does by default.
+#![recursion_limit = "256"]
+
 use std::error::Error;
 use std::process::ExitCode;
 
