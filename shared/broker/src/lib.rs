@@ -73,6 +73,8 @@ pub enum Outcome {
     NotSent {
         /// What was in the way.
         reason: String,
+        /// How long the broker asks us to wait before the next try, where it says so.
+        retry_after: Option<Duration>,
     },
     /// Nobody knows. It is looked up until it is known, and never resent blindly.
     Unknown {

@@ -170,6 +170,7 @@ impl ScriptedBroker {
             Step::TakeAndHang | Step::Hang => std::future::pending().await,
             Step::NotSent => Outcome::NotSent {
                 reason: "no connection".to_owned(),
+                retry_after: None,
             },
             Step::Refuse => Outcome::Refused {
                 reason: "not today".to_owned(),

@@ -46,7 +46,10 @@ impl BookError {
         let reason = self.to_string();
         match self {
             Self::CommitLost(_) => Outcome::Unknown { reason },
-            Self::Database(_) | Self::TimedOut | Self::Inconsistent { .. } => Outcome::NotSent { reason },
+            Self::Database(_) | Self::TimedOut | Self::Inconsistent { .. } => Outcome::NotSent {
+                reason,
+                retry_after: None,
+            },
         }
     }
 }

@@ -11,8 +11,8 @@ use futures::FutureExt as _;
 use store::{LookUp, WorkKind};
 
 use super::{Answered, Begun, millis_since};
-use crate::backoff;
 use crate::jobs::{millis, read_reports};
+use crate::{backoff, faults};
 
 /// What a call came to.
 pub(super) enum Answer {
@@ -33,6 +33,7 @@ impl<'a> Begun<'a> {
             self.hand_over_quote().await;
         }
         let answer = if self.has_time() {
+            faults::pass(faults::BEFORE_SEND);
             self.answer(kind).await
         } else {
             Self::out_of_time(kind)
@@ -116,7 +117,11 @@ impl<'a> Begun<'a> {
         let call = self.broker.find(connection, &order, self.dispatch.attempted_at);
         Answer::LookedUp(match within(self.limit(), call).await {
             Ok(Ok(Found::Present(order))) => LookUp::Present(order),
-            Ok(Ok(Found::Absent)) => LookUp::Absent,
+            Ok(Ok(Found::Absent)) if self.broker.capabilities().client_ids => LookUp::Absent,
+            // Nothing makes a second order of the same facts harmless: a late one of ours could still arrive.
+            Ok(Ok(Found::Absent)) => LookUp::Failed {
+                reason: "not seen at a broker that takes no ids of ours: a person has to look".to_owned(),
+            },
             Ok(Ok(Found::Ambiguous)) => LookUp::Ambiguous,
             Ok(Err(error)) => LookUp::Failed {
                 reason: error.to_string(),
@@ -175,9 +180,10 @@ impl<'a> Begun<'a> {
     fn out_of_time(kind: WorkKind) -> Answer {
         let reason = "the claim was too old for a call".to_owned();
         match kind {
-            WorkKind::Submit | WorkKind::Cancel | WorkKind::Replace => {
-                Answer::Called(Called::NotSent { reason })
-            }
+            WorkKind::Submit | WorkKind::Cancel | WorkKind::Replace => Answer::Called(Called::NotSent {
+                reason,
+                retry_after: None,
+            }),
             WorkKind::Reconcile => Answer::LookedUp(LookUp::Failed { reason }),
         }
     }
@@ -267,7 +273,9 @@ fn tell(answer: &Answer) -> (Loudness, &'static str, Option<&str>) {
     match answer {
         Answer::Called(Called::Acknowledged { .. }) => (Usual, "the broker has it", None),
         Answer::Called(Called::Refused { reason }) => (Alarm, "refused by the broker", Some(reason)),
-        Answer::Called(Called::NotSent { reason }) => (Alarm, "not sent; it is tried again", Some(reason)),
+        Answer::Called(Called::NotSent { reason, .. }) => {
+            (Alarm, "not sent; it is tried again", Some(reason))
+        }
         Answer::Called(Called::Unknown { reason }) => {
             (Alarm, "the outcome is unknown; it is looked up", Some(reason))
         }

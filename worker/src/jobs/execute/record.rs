@@ -117,8 +117,8 @@ fn after_call(called: &Called, earlier: u32) -> (AttemptOutcome, Follow) {
             (outcome, Follow::Reports)
         }
         Called::Refused { reason } => (AttemptOutcome::Refused { reason }, Follow::Refused),
-        Called::NotSent { reason } => {
-            let retry_in = backoff::resend(earlier);
+        Called::NotSent { reason, retry_after } => {
+            let retry_in = backoff::resend(earlier).max(retry_after.unwrap_or_default());
             let outcome = AttemptOutcome::NotSent { reason, retry_in };
             (outcome, Follow::Again(retry_in))
         }
@@ -168,14 +168,17 @@ mod tests {
             reason: reason.clone(),
         };
         assert_eq!(after_call(&called, 3), (refused, Follow::Refused));
-        let called = Called::NotSent {
-            reason: reason.clone(),
-        };
-        let not_sent = AttemptOutcome::NotSent {
-            reason: reason.clone(),
-            retry_in: seconds(2),
-        };
-        assert_eq!(after_call(&called, 3), (not_sent, Follow::Again(seconds(2))));
+        for (retry_after, waits) in [(None, 2), (Some(1), 2), (Some(7), 7)] {
+            let called = Called::NotSent {
+                reason: reason.clone(),
+                retry_after: retry_after.map(seconds),
+            };
+            let not_sent = AttemptOutcome::NotSent {
+                reason: reason.clone(),
+                retry_in: seconds(waits),
+            };
+            assert_eq!(after_call(&called, 3), (not_sent, Follow::Again(seconds(waits))));
+        }
         let called = Called::Unknown {
             reason: reason.clone(),
         };
