@@ -9,7 +9,8 @@
 //! 4. [`telemetry`]: log lines, for people or as JSON.
 //! 5. [`shutdown`]: signals, tracked tasks, draining.
 //! 6. [`redis`]: a connection that never blocks its caller for long, and says when it is down.
-//! 7. [`exit`]: how a program ends that can't go on.
+//! 7. [`group_commit`]: many callers, one writer, no timer.
+//! 8. [`exit`]: how a program ends that can't go on.
 //!
 //! Invariants: nothing here waits for Redis without a limit; no secret is ever printed by a `Debug` or
 //! `Display`; tests hand in their own lookups and clocks instead of changing the process.
@@ -17,6 +18,7 @@
 pub mod clock;
 pub mod config;
 pub mod exit;
+pub mod group_commit;
 pub mod redis;
 pub mod secret_url;
 pub mod secrets;
@@ -28,6 +30,7 @@ pub mod version;
 
 pub use clock::{Clock, ManualClock, SharedClock, SystemClock};
 pub use config::{Config, ConfigError};
+pub use group_commit::GroupCommit;
 pub use secret_url::SecretUrl;
 pub use shutdown::Shutdown;
 pub use version::VERSION;
