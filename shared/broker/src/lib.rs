@@ -191,6 +191,22 @@ pub trait Broker: Send + Sync {
         limit: u64,
     ) -> Result<ReportPage, BrokerError>;
 
+    /// The pages of many connections, each as from [`Broker::reports`] after its own cursor: one answer for each of
+    /// `asks`, in their order, so that one connection's failure is not the others'.
+    ///
+    /// A broker that can read them in one call does; the others are asked one connection after the other.
+    async fn reports_of(
+        &self,
+        asks: &[(Connection, String)],
+        limit: u64,
+    ) -> Vec<Result<ReportPage, BrokerError>> {
+        let mut pages = Vec::with_capacity(asks.len());
+        for (connection, cursor) in asks {
+            pages.push(self.reports(connection, cursor, limit).await);
+        }
+        pages
+    }
+
     /// What the broker says that the account owns.
     async fn positions(&self, connection: &Connection) -> Result<Vec<VenuePosition>, BrokerError>;
 
