@@ -84,14 +84,13 @@ async fn write<Q, A, F, R>(
             counts.batches.fetch_add(1, Ordering::Relaxed);
             counts.questions.fetch_add(askers.len() as u64, Ordering::Relaxed);
         }
-        match AssertUnwindSafe(run(questions)).catch_unwind().await {
-            Ok(answers) => {
-                for (asker, answer) in askers.into_iter().zip(answers) {
-                    // Who has gone away needs no answer.
-                    let _ = asker.send(answer);
-                }
-            }
-            Err(_) => tracing::error!(batch.size = askers.len(), "a panic ended a batch"),
+        let Ok(answers) = AssertUnwindSafe(run(questions)).catch_unwind().await else {
+            tracing::error!(batch.size = askers.len(), "a panic ended a batch");
+            continue;
+        };
+        for (asker, answer) in askers.into_iter().zip(answers) {
+            // Who has gone away needs no answer.
+            let _ = asker.send(answer);
         }
     }
 }

@@ -41,13 +41,13 @@ pub mod marks;
 pub mod money;
 pub mod orders;
 pub mod reports;
+mod rows;
 pub mod sweeps;
 #[cfg(any(test, feature = "test-support"))]
 pub mod testing;
 mod time;
 mod transaction;
 pub mod triggers;
-pub mod update_many;
 pub mod users;
 pub mod work;
 
@@ -75,10 +75,10 @@ pub use orders::{
     SubmissionView,
 };
 pub use reports::Recorded;
+pub use rows::update_many;
 pub use sweeps::{SweepClaim, SweepCounts, SweepPart};
 pub use transaction::{TransactionStats, Tx};
 pub use triggers::{Fired, Firing, NewTrigger, TriggerCancel};
-pub use update_many::update_many;
 pub use users::{Bootstrap, BootstrapOptions, Role};
 pub use work::{Claim, WorkKind};
 

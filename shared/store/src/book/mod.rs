@@ -18,7 +18,7 @@ use domain::position::Position;
 use rust_decimal::Decimal;
 use sea_orm::sea_query::LockType;
 use sea_orm::{
-    ColumnTrait, Condition, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, Condition, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Value,
 };
 use uuid::Uuid;
 
@@ -26,6 +26,7 @@ use crate::entity::{account_days, accounts, balances, orders, positions, reserva
 use crate::error::StoreError;
 use crate::ledger::{AccountState, GroupState, Ledger, Tracked, UserState};
 use crate::orders::row::order_of;
+use crate::rows::{are_among, is_among};
 use crate::users::role_of;
 
 /// What a transaction will touch, known before the first lock.
@@ -33,7 +34,7 @@ use crate::users::role_of;
 pub(crate) struct Scope {
     users: BTreeSet<Uuid>,
     accounts: BTreeSet<Uuid>,
-    assets: BTreeSet<Uuid>,
+    positions: BTreeSet<(Uuid, Uuid)>,
     orders: BTreeSet<Uuid>,
     groups: BTreeSet<Uuid>,
 }
@@ -55,7 +56,7 @@ impl Scope {
     pub(crate) fn add_position(&mut self, user: UserId, account: AccountId, asset: AssetId) {
         self.users.insert(user.0);
         self.accounts.insert(account.0);
-        self.assets.insert(asset.0);
+        self.positions.insert((account.0, asset.0));
     }
 }
 
@@ -66,7 +67,7 @@ pub(crate) async fn peek(tx: &DatabaseTransaction, ids: &[OrderId]) -> Result<Ve
     }
     let ids = ids.iter().map(|id| id.0);
     let rows = orders::Entity::find()
-        .filter(orders::Column::Id.is_in(ids))
+        .filter(is_among(tx, orders::Column::Id, ids))
         .all(tx)
         .await?;
     rows.into_iter().map(order_of).collect()
@@ -90,7 +91,7 @@ pub(crate) async fn open(
 
 async fn lock_users(tx: &DatabaseTransaction, scope: &Scope, ledger: &mut Ledger) -> Result<(), StoreError> {
     let rows = users::Entity::find()
-        .filter(users::Column::Id.is_in(scope.users.iter().copied()))
+        .filter(is_among(tx, users::Column::Id, scope.users.iter().copied()))
         .order_by_asc(users::Column::Id)
         .lock(LockType::NoKeyUpdate)
         .all(tx)
@@ -105,7 +106,11 @@ async fn lock_users(tx: &DatabaseTransaction, scope: &Scope, ledger: &mut Ledger
         ledger.users.insert(UserId(row.id), Tracked::loaded(state));
     }
     let days = user_days::Entity::find()
-        .filter(user_days::Column::UserId.is_in(scope.users.iter().copied()))
+        .filter(is_among(
+            tx,
+            user_days::Column::UserId,
+            scope.users.iter().copied(),
+        ))
         .filter(user_days::Column::TradingDate.eq(ledger.trading_date))
         .all(tx)
         .await?;
@@ -127,13 +132,17 @@ async fn lock_accounts(
     ledger: &mut Ledger,
 ) -> Result<(), StoreError> {
     let rows = accounts::Entity::find()
-        .filter(accounts::Column::Id.is_in(scope.accounts.iter().copied()))
+        .filter(is_among(tx, accounts::Column::Id, scope.accounts.iter().copied()))
         .order_by_asc(accounts::Column::Id)
         .lock(LockType::NoKeyUpdate)
         .all(tx)
         .await?;
     let days = account_days::Entity::find()
-        .filter(account_days::Column::AccountId.is_in(scope.accounts.iter().copied()))
+        .filter(is_among(
+            tx,
+            account_days::Column::AccountId,
+            scope.accounts.iter().copied(),
+        ))
         .filter(account_days::Column::TradingDate.eq(ledger.trading_date))
         .all(tx)
         .await?;
@@ -156,7 +165,11 @@ async fn read_holdings(
     ledger: &mut Ledger,
 ) -> Result<(), StoreError> {
     let money = balances::Entity::find()
-        .filter(balances::Column::AccountId.is_in(scope.accounts.iter().copied()))
+        .filter(is_among(
+            tx,
+            balances::Column::AccountId,
+            scope.accounts.iter().copied(),
+        ))
         .filter(balances::Column::Currency.eq(USD))
         .all(tx)
         .await?;
@@ -169,9 +182,10 @@ async fn read_holdings(
             .balances
             .insert(AccountId(row.account_id), Tracked::loaded(balance));
     }
+    let pairs = scope.positions.iter();
+    let pairs = pairs.map(|(account, asset)| vec![Value::from(*account), Value::from(*asset)]);
     let units = positions::Entity::find()
-        .filter(positions::Column::AccountId.is_in(scope.accounts.iter().copied()))
-        .filter(positions::Column::AssetId.is_in(scope.assets.iter().copied()))
+        .filter(are_among(tx, &["account_id", "asset_id"], pairs.collect()))
         .all(tx)
         .await?;
     for row in units {
@@ -192,7 +206,11 @@ pub(crate) const fn position_of(row: &positions::Model) -> Position {
 
 async fn lock_orders(tx: &DatabaseTransaction, scope: &Scope, ledger: &mut Ledger) -> Result<(), StoreError> {
     let held = reservations::Entity::find()
-        .filter(reservations::Column::GroupId.is_in(scope.groups.iter().copied()))
+        .filter(is_among(
+            tx,
+            reservations::Column::GroupId,
+            scope.groups.iter().copied(),
+        ))
         .all(tx)
         .await?;
     for row in held {
@@ -207,10 +225,10 @@ async fn lock_orders(tx: &DatabaseTransaction, scope: &Scope, ledger: &mut Ledge
     let groups = || scope.groups.iter().copied();
     let joined = Condition::all()
         .add(orders::Column::Replaces.is_not_null())
-        .add(orders::Column::GroupId.is_in(groups()));
+        .add(is_among(tx, orders::Column::GroupId, groups()));
     let any = Condition::any()
-        .add(orders::Column::Id.is_in(scope.orders.iter().copied()))
-        .add(orders::Column::Id.is_in(groups()))
+        .add(is_among(tx, orders::Column::Id, scope.orders.iter().copied()))
+        .add(is_among(tx, orders::Column::Id, groups()))
         .add(joined);
     let rows = orders::Entity::find()
         .filter(any)

@@ -3,21 +3,18 @@
 use chrono::TimeDelta;
 use domain::id::{ConnectionId, OrderId};
 use domain::money::USD;
-use sea_orm::sea_query::OnConflict;
-use sea_orm::{
-    ActiveModelTrait, ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter, Value,
-};
+use sea_orm::{DatabaseTransaction, IntoActiveModel, Value};
 use uuid::Uuid;
 
+use crate::Store;
 use crate::entity::{
-    account_days, balances, fills, order_events, order_work, orders, positions, reservations, user_days,
+    account_days, balances, fills, order_events, order_work, positions, reservations, user_days,
 };
 use crate::error::StoreError;
 use crate::ledger::{Ledger, reserved_asset};
 use crate::money::Money;
 use crate::orders::row::order_row;
-use crate::work::WorkKind;
-use crate::{Store, update_many};
+use crate::rows::{Upsert, delete_many, insert, update_many};
 
 /// Writes everything that `ledger` changed. `connection` is where its fills came from.
 pub(crate) async fn write(
@@ -35,28 +32,6 @@ pub(crate) async fn write(
     crate::triggers::follow_orders(tx, ledger).await
 }
 
-/// Rows of one statement: few enough for the values that SQLite binds (32 766) and for a statement of readable size.
-const ROWS_MAX: usize = 500;
-
-/// Inserts `rows`, or changes those that are there as `on_conflict` says.
-async fn put<A>(
-    tx: &DatabaseTransaction,
-    rows: Vec<A>,
-    on_conflict: Option<OnConflict>,
-) -> Result<(), StoreError>
-where
-    A: ActiveModelTrait + Send,
-{
-    for chunk in rows.chunks(ROWS_MAX) {
-        let mut insert = <A::Entity as EntityTrait>::insert_many(chunk.to_vec());
-        if let Some(on_conflict) = &on_conflict {
-            insert = insert.on_conflict(on_conflict.clone());
-        }
-        insert.exec_without_returning(tx).await?;
-    }
-    Ok(())
-}
-
 async fn write_orders(tx: &DatabaseTransaction, ledger: &Ledger) -> Result<(), StoreError> {
     let rows = |is_new: bool| {
         let entries = ledger
@@ -67,25 +42,50 @@ async fn write_orders(tx: &DatabaseTransaction, ledger: &Ledger) -> Result<(), S
             .map(|entry| order_row(&entry.order).into_active_model())
             .collect::<Vec<_>>()
     };
-    put(tx, rows(true), None).await?;
-    let mut on_conflict = OnConflict::column(orders::Column::Id);
-    on_conflict.update_columns([
-        orders::Column::Quantity,
-        orders::Column::UpdatedAt,
-        orders::Column::BrokerOrderId,
-        orders::Column::Submission,
-        orders::Column::IsWorking,
-        orders::Column::HeldByTrigger,
-        orders::Column::CancelRequestedAt,
-        orders::Column::ReplacedBy,
-        orders::Column::FilledQuantity,
-        orders::Column::FilledCost,
-        orders::Column::ClosedAt,
-        orders::Column::ClosedHow,
-        orders::Column::RejectReason,
-    ]);
-    put(tx, rows(false), Some(on_conflict)).await
+    insert(tx, rows(true), None).await?;
+    let changed = ledger
+        .orders
+        .values()
+        .filter(|entry| entry.is_changed && !entry.is_new);
+    let changed = changed.map(|entry| {
+        let row = order_row(&entry.order);
+        vec![
+            Value::from(row.id),
+            row.quantity.into(),
+            row.updated_at.into(),
+            row.broker_order_id.into(),
+            row.submission.into(),
+            row.is_working.into(),
+            row.held_by_trigger.into(),
+            row.cancel_requested_at.into(),
+            row.replaced_by.into(),
+            row.filled_quantity.into(),
+            row.filled_cost.into(),
+            row.closed_at.into(),
+            row.closed_how.into(),
+            row.reject_reason.into(),
+        ]
+    });
+    update_many(tx, "orders", &["id"], &CHANGING, changed.collect()).await?;
+    Ok(())
 }
+
+/// The columns of an order that change during its life.
+const CHANGING: [&str; 13] = [
+    "quantity",
+    "updated_at",
+    "broker_order_id",
+    "submission",
+    "is_working",
+    "held_by_trigger",
+    "cancel_requested_at",
+    "replaced_by",
+    "filled_quantity",
+    "filled_cost",
+    "closed_at",
+    "closed_how",
+    "reject_reason",
+];
 
 async fn write_events(
     tx: &DatabaseTransaction,
@@ -102,7 +102,7 @@ async fn write_events(
         data: event.data.clone(),
         hash: None,
     });
-    put(tx, events.map(IntoActiveModel::into_active_model).collect(), None).await?;
+    insert(tx, events.map(IntoActiveModel::into_active_model).collect(), None).await?;
     let Some(connection) = connection else {
         return Ok(());
     };
@@ -122,7 +122,7 @@ async fn write_events(
         recorded_at: ledger.now,
         event_seq: new.event_seq,
     });
-    put(tx, fills.map(IntoActiveModel::into_active_model).collect(), None).await
+    insert(tx, fills.map(IntoActiveModel::into_active_model).collect(), None).await
 }
 
 async fn write_counters(tx: &DatabaseTransaction, ledger: &Ledger) -> Result<(), StoreError> {
@@ -138,10 +138,12 @@ async fn write_counters(tx: &DatabaseTransaction, ledger: &Ledger) -> Result<(),
             trading_date: ledger.trading_date,
             notional_filled: Money(user.get().notional_filled),
         });
-    let mut on_conflict = OnConflict::columns([user_days::Column::UserId, user_days::Column::TradingDate]);
-    on_conflict.update_column(user_days::Column::NotionalFilled);
+    let upsert = Upsert {
+        keys: &["user_id", "trading_date"],
+        set: &["notional_filled"],
+    };
     let days = days.map(IntoActiveModel::into_active_model).collect();
-    put(tx, days, Some(on_conflict)).await?;
+    insert(tx, days, Some(upsert)).await?;
     let accounts = ledger.accounts.iter().filter(|(_, account)| account.is_changed());
     let numbers = accounts.clone().map(|(id, account)| {
         let account = account.get();
@@ -160,11 +162,12 @@ async fn write_counters(tx: &DatabaseTransaction, ledger: &Ledger) -> Result<(),
             trading_date: ledger.trading_date,
             notional_filled: Money(account.get().notional_filled),
         });
-    let mut on_conflict =
-        OnConflict::columns([account_days::Column::AccountId, account_days::Column::TradingDate]);
-    on_conflict.update_column(account_days::Column::NotionalFilled);
+    let upsert = Upsert {
+        keys: &["account_id", "trading_date"],
+        set: &["notional_filled"],
+    };
     let days = days.map(IntoActiveModel::into_active_model).collect();
-    put(tx, days, Some(on_conflict)).await
+    insert(tx, days, Some(upsert)).await
 }
 
 async fn write_holdings(tx: &DatabaseTransaction, ledger: &Ledger) -> Result<(), StoreError> {
@@ -175,10 +178,12 @@ async fn write_holdings(tx: &DatabaseTransaction, ledger: &Ledger) -> Result<(),
         amount: Money(balance.get().cash),
         reserved: Money(balance.get().reserved),
     });
-    let mut on_conflict = OnConflict::columns([balances::Column::AccountId, balances::Column::Currency]);
-    on_conflict.update_columns([balances::Column::Amount, balances::Column::Reserved]);
+    let upsert = Upsert {
+        keys: &["account_id", "currency"],
+        set: &["amount", "reserved"],
+    };
     let money = money.map(IntoActiveModel::into_active_model).collect();
-    put(tx, money, Some(on_conflict)).await?;
+    insert(tx, money, Some(upsert)).await?;
     let units = ledger
         .positions
         .iter()
@@ -192,30 +197,20 @@ async fn write_holdings(tx: &DatabaseTransaction, ledger: &Ledger) -> Result<(),
         realized: Money(position.get().realized),
         updated_at: ledger.now,
     });
-    let mut on_conflict = OnConflict::columns([positions::Column::AccountId, positions::Column::AssetId]);
-    on_conflict.update_columns([
-        positions::Column::Quantity,
-        positions::Column::Reserved,
-        positions::Column::CostBasis,
-        positions::Column::Realized,
-        positions::Column::UpdatedAt,
-    ]);
+    let upsert = Upsert {
+        keys: &["account_id", "asset_id"],
+        set: &["quantity", "reserved", "cost_basis", "realized", "updated_at"],
+    };
     let units = units.map(IntoActiveModel::into_active_model).collect();
-    put(tx, units, Some(on_conflict)).await
+    insert(tx, units, Some(upsert)).await
 }
 
 async fn write_reservations(tx: &DatabaseTransaction, ledger: &Ledger) -> Result<(), StoreError> {
     let changed = || ledger.groups.iter().filter(|(_, group)| group.is_changed());
-    let ended: Vec<Uuid> = changed()
+    let ended = changed()
         .filter(|(_, group)| group.get().reserved.is_zero())
-        .map(|(id, _)| id.0)
-        .collect();
-    for chunk in ended.chunks(ROWS_MAX) {
-        reservations::Entity::delete_many()
-            .filter(reservations::Column::GroupId.is_in(chunk.iter().copied()))
-            .exec(tx)
-            .await?;
-    }
+        .map(|(id, _)| vec![Value::from(id.0)]);
+    delete_many(tx, "reservations", &["group_id"], ended.collect()).await?;
     let held = changed().filter(|(_, group)| !group.get().reserved.is_zero());
     let held = held.filter_map(|(id, group)| {
         let order = ledger.member_of(*id)?;
@@ -228,25 +223,18 @@ async fn write_reservations(tx: &DatabaseTransaction, ledger: &Ledger) -> Result
             remaining: Money(group.get().reserved),
         })
     });
-    let mut on_conflict = OnConflict::column(reservations::Column::GroupId);
-    on_conflict.update_column(reservations::Column::Remaining);
+    let upsert = Upsert {
+        keys: &["group_id"],
+        set: &["remaining"],
+    };
     let held = held.map(IntoActiveModel::into_active_model).collect();
-    put(tx, held, Some(on_conflict)).await
+    insert(tx, held, Some(upsert)).await
 }
 
 async fn write_work(store: &Store, tx: &DatabaseTransaction, ledger: &Ledger) -> Result<(), StoreError> {
-    for kind in WorkKind::ALL {
-        let done = ledger.done_work.iter();
-        let done = done.filter(|(id, of)| *of == kind && !is_new(ledger, *id));
-        let done: Vec<Uuid> = done.map(|(id, _)| id.0).collect();
-        for chunk in done.chunks(ROWS_MAX) {
-            order_work::Entity::delete_many()
-                .filter(order_work::Column::Kind.eq(kind.as_str()))
-                .filter(order_work::Column::OrderId.is_in(chunk.iter().copied()))
-                .exec(tx)
-                .await?;
-        }
-    }
+    let done = ledger.done_work.iter().filter(|(id, _)| !is_new(ledger, *id));
+    let done = done.map(|(id, kind)| vec![Value::from(id.0), kind.as_str().into()]);
+    delete_many(tx, "order_work", &["order_id", "kind"], done.collect()).await?;
     if ledger.new_work.is_empty() {
         return Ok(());
     }
@@ -265,10 +253,12 @@ async fn write_work(store: &Store, tx: &DatabaseTransaction, ledger: &Ledger) ->
             last_error: None,
         })
     });
-    let mut on_conflict = OnConflict::columns([order_work::Column::OrderId, order_work::Column::Kind]);
-    on_conflict.update_column(order_work::Column::DueAt);
+    let upsert = Upsert {
+        keys: &["order_id", "kind"],
+        set: &["due_at"],
+    };
     let rows = rows.map(IntoActiveModel::into_active_model).collect();
-    put(tx, rows, Some(on_conflict)).await
+    insert(tx, rows, Some(upsert)).await
 }
 
 fn is_new(ledger: &Ledger, id: OrderId) -> bool {

@@ -4,9 +4,10 @@ use super::accept::{AcceptRequest, IdempotencyKey};
 use crate::book::{self};
 use crate::entity::{idempotency_keys, orders};
 use crate::error::StoreError;
+use crate::rows::{Rows, is_among};
 use domain::id::{AccountId, OrderId};
 use domain::order::Order;
-use sea_orm::{ColumnTrait, Condition, DatabaseTransaction, EntityTrait, QueryFilter};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, QueryFilter, Statement, Value};
 use std::collections::{BTreeMap, HashMap};
 use uuid::Uuid;
 
@@ -35,15 +36,7 @@ impl Taken {
         requests: &[AcceptRequest],
     ) -> Result<Self, StoreError> {
         let mut taken = Self::default();
-        // A few rows too many (another account's order of the same name) cost less than a condition for each pair.
-        let accounts = requests.iter().map(|request| request.order.account_id.0);
-        let names = requests
-            .iter()
-            .map(|request| request.order.client_order_id.as_str());
-        let any = Condition::all()
-            .add(orders::Column::AccountId.is_in(accounts))
-            .add(orders::Column::ClientOrderId.is_in(names));
-        for row in orders::Entity::find().filter(any).all(tx).await? {
+        for row in orders_named(tx, requests).await? {
             let order = super::row::order_of(row)?;
             taken.client_ids.insert(
                 (order.account_id, order.client_order_id.as_str().to_owned()),
@@ -67,10 +60,11 @@ impl Taken {
             return Ok(());
         }
         let accounts = requests.iter().map(|request| request.order.account_id.0);
-        let any = Condition::all()
-            .add(idempotency_keys::Column::AccountId.is_in(accounts))
-            .add(idempotency_keys::Column::Key.is_in(keys));
-        let rows = idempotency_keys::Entity::find().filter(any).all(tx).await?;
+        let rows = idempotency_keys::Entity::find()
+            .filter(is_among(tx, idempotency_keys::Column::AccountId, accounts))
+            .filter(is_among(tx, idempotency_keys::Column::Key, keys))
+            .all(tx)
+            .await?;
         let made: Vec<OrderId> = rows.iter().filter_map(|row| row.order_id.map(OrderId)).collect();
         let mut made: HashMap<Uuid, Order> = book::peek(tx, &made)
             .await?
@@ -89,4 +83,31 @@ impl Taken {
         }
         Ok(())
     }
+}
+
+/// The orders that have the client order ids of `requests`.
+async fn orders_named(
+    tx: &DatabaseTransaction,
+    requests: &[AcceptRequest],
+) -> Result<Vec<orders::Model>, StoreError> {
+    let rows = requests.iter().map(|request| {
+        let order = &request.order;
+        vec![
+            Value::from(order.account_id.0),
+            order.client_order_id.as_str().into(),
+        ]
+    });
+    let backend = tx.get_database_backend();
+    let names = Rows::new(&["account_id", "client_order_id"], rows.collect());
+    let (source, values) = names.source(backend, "v", 1);
+    let same = "o.account_id = v.account_id AND o.client_order_id = v.client_order_id";
+    let sql = match backend {
+        // One look into the index for each name, whatever the planner believes about the tables.
+        DbBackend::Postgres => format!(
+            "SELECT o.* FROM {source} CROSS JOIN LATERAL (SELECT * FROM orders o WHERE {same} OFFSET 0) o"
+        ),
+        _ => format!("SELECT o.* FROM {source} CROSS JOIN orders o ON {same}"),
+    };
+    let found = orders::Entity::find().from_raw_sql(Statement::from_sql_and_values(backend, sql, values));
+    Ok(found.all(tx).await?)
 }

@@ -1,0 +1,472 @@
+//! Many rows in one statement whose text does not depend on how many there are, so that it is prepared once.
+//!
+//! PostgreSQL gets one array for each column, SQLite one JSON document. Both are bound as text: a bound array cannot
+//! hold a NULL, and an array's text is as exact as the numbers in it.
+
+use std::fmt::Write;
+
+use sea_orm::sea_query::{ColumnType, Expr, SimpleExpr};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue, ColumnTrait, ConnectionTrait, DbBackend, EntityName, EntityTrait, Iden,
+    Iterable, Statement, Value,
+};
+use serde_json::Value as Json;
+
+use crate::StoreError;
+
+/// Rows of one statement: enough to make its fixed cost small, few enough for a message of moderate size.
+const ROWS_MAX: usize = 10_000;
+
+/// Rows by their columns.
+///
+/// A column has one variant of [`Value`] in all rows: a `NULL` is the empty variant (`Value::Decimal(None)`), by which
+/// the databases learn the type.
+#[derive(Debug, Clone)]
+pub(crate) struct Rows {
+    names: Vec<String>,
+    rows: Vec<Vec<Value>>,
+}
+
+impl Rows {
+    /// Rows of `names`' columns.
+    pub(crate) fn new(names: &[&str], rows: Vec<Vec<Value>>) -> Self {
+        Self {
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+            rows,
+        }
+    }
+
+    /// The rows of an entity, with every column.
+    pub(crate) fn of<A: ActiveModelTrait>(models: Vec<A>) -> Self {
+        let columns: Vec<_> = <A::Entity as EntityTrait>::Column::iter().collect();
+        let rows = models.into_iter().map(|mut model| {
+            let value = |column: &<A::Entity as EntityTrait>::Column| match model.take(*column) {
+                ActiveValue::Set(value) | ActiveValue::Unchanged(value) => value,
+                ActiveValue::NotSet => Value::String(None),
+            };
+            columns.iter().map(value).collect()
+        });
+        Self {
+            rows: rows.collect(),
+            names: columns
+                .iter()
+                .map(Iden::unquoted)
+                .map(ToString::to_string)
+                .collect(),
+        }
+    }
+
+    /// The rows in parts that are each small enough for one statement.
+    fn parts(self) -> impl Iterator<Item = Self> {
+        let Self { names, mut rows } = self;
+        std::iter::from_fn(move || {
+            if rows.is_empty() {
+                return None;
+            }
+            let rest = rows.split_off(rows.len().min(ROWS_MAX));
+            let part = std::mem::replace(&mut rows, rest);
+            Some(Self {
+                names: names.clone(),
+                rows: part,
+            })
+        })
+    }
+
+    fn columns(&self) -> String {
+        let quoted: Vec<String> = self.names.iter().map(|name| format!("\"{name}\"")).collect();
+        quoted.join(", ")
+    }
+
+    /// What stands after FROM for these rows under the name `alias`, and what it binds from `$first` on.
+    pub(crate) fn source(&self, backend: DbBackend, alias: &str, first: usize) -> (String, Vec<Value>) {
+        if backend == DbBackend::Postgres {
+            self.arrays(alias, first)
+        } else {
+            self.document(alias, first)
+        }
+    }
+
+    fn arrays(&self, alias: &str, first: usize) -> (String, Vec<Value>) {
+        let mut sql = "unnest(".to_owned();
+        let mut values = Vec::with_capacity(self.names.len());
+        for place in 0..self.names.len() {
+            let column = || self.rows.iter().filter_map(|row| row.get(place));
+            let kind = column().next().map_or("text", postgres_type);
+            let comma = if place == 0 { "" } else { ", " };
+            // Writing to a String cannot fail.
+            let _ = write!(sql, "{comma}${}::text::{kind}[]", first + place);
+            values.push(Value::from(array_text(column())));
+        }
+        let _ = write!(sql, ") AS {alias}({})", self.columns());
+        (sql, values)
+    }
+
+    fn document(&self, alias: &str, first: usize) -> (String, Vec<Value>) {
+        let mut sql = "(SELECT ".to_owned();
+        for (place, name) in self.names.iter().enumerate() {
+            let comma = if place == 0 { "" } else { ", " };
+            let is_blob = self
+                .rows
+                .first()
+                .and_then(|row| row.get(place))
+                .is_some_and(is_blob);
+            let _ = if is_blob {
+                write!(sql, "{comma}unhex(value ->> {place}) AS \"{name}\"")
+            } else {
+                write!(sql, "{comma}value ->> {place} AS \"{name}\"")
+            };
+        }
+        let _ = write!(sql, " FROM json_each(${first})) AS {alias}");
+        let rows = self
+            .rows
+            .iter()
+            .map(|row| Json::Array(row.iter().map(json_of).collect()));
+        (sql, vec![Value::from(Json::Array(rows.collect()).to_string())])
+    }
+}
+
+/// What an insert does with a row whose key is there already.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Upsert<'a> {
+    /// The key.
+    pub keys: &'a [&'a str],
+    /// The columns that take the new values.
+    pub set: &'a [&'a str],
+}
+
+/// Inserts `models`; those that are there already are changed as `upsert` says, or fail the statement.
+pub(crate) async fn insert<A: ActiveModelTrait>(
+    connection: &impl ConnectionTrait,
+    models: Vec<A>,
+    upsert: Option<Upsert<'_>>,
+) -> Result<(), StoreError> {
+    let backend = connection.get_database_backend();
+    let table = A::Entity::default();
+    for part in Rows::of(models).parts() {
+        let (sql, values) = insert_statement(table.table_name(), &part, upsert, backend, 1);
+        connection
+            .execute_raw(Statement::from_sql_and_values(backend, sql, values))
+            .await?;
+    }
+    Ok(())
+}
+
+/// `INSERT … SELECT … FROM` the rows, and what it binds from `$first` on.
+pub(crate) fn insert_statement(
+    table: &str,
+    rows: &Rows,
+    upsert: Option<Upsert<'_>>,
+    backend: DbBackend,
+    first: usize,
+) -> (String, Vec<Value>) {
+    let (source, values) = rows.source(backend, "v", first);
+    let columns = rows.columns();
+    // Without a WHERE, SQLite takes the ON of ON CONFLICT for a join's.
+    let mut sql = format!("INSERT INTO \"{table}\" ({columns}) SELECT {columns} FROM {source} WHERE true");
+    if let Some(upsert) = upsert {
+        let sets: Vec<String> = upsert
+            .set
+            .iter()
+            .map(|name| format!("\"{name}\" = excluded.\"{name}\""))
+            .collect();
+        let _ = write!(sql, " ON CONFLICT (\"{}\")", upsert.keys.join("\", \""));
+        let _ = write!(sql, " DO UPDATE SET {}", sets.join(", "));
+    }
+    (sql, values)
+}
+
+/// Sets the columns `set` to the rows' values where the columns `keys` match. Each row holds the values of the keys,
+/// then those to be set, in the order of the names. Answers how many rows were changed.
+///
+/// 1. No two rows have equal keys.
+/// 2. Rows are locked in no particular order: a caller that may meet another one holds the locks already.
+pub async fn update_many(
+    connection: &impl ConnectionTrait,
+    table: &str,
+    keys: &[&str],
+    set: &[&str],
+    rows: Vec<Vec<Value>>,
+) -> Result<u64, StoreError> {
+    let backend = connection.get_database_backend();
+    let names: Vec<&str> = keys.iter().chain(set).copied().collect();
+    let mut changed = 0;
+    for part in Rows::new(&names, rows).parts() {
+        let (sql, values) = update_statement(table, keys, set, &part, backend);
+        let result = connection
+            .execute_raw(Statement::from_sql_and_values(backend, sql, values))
+            .await?;
+        changed += result.rows_affected();
+    }
+    Ok(changed)
+}
+
+/// Deletes the rows whose columns `keys` have the values of one of `rows`.
+pub(crate) async fn delete_many(
+    connection: &impl ConnectionTrait,
+    table: &str,
+    keys: &[&str],
+    rows: Vec<Vec<Value>>,
+) -> Result<(), StoreError> {
+    let backend = connection.get_database_backend();
+    for part in Rows::new(keys, rows).parts() {
+        let (source, values) = part.source(backend, "v", 1);
+        let columns = part.columns();
+        let sql = format!("DELETE FROM \"{table}\" WHERE ({columns}) IN (SELECT {columns} FROM {source})");
+        connection
+            .execute_raw(Statement::from_sql_and_values(backend, sql, values))
+            .await?;
+    }
+    Ok(())
+}
+
+/// Whether `column`, of ids or of text, has one of `values`: in a text that does not depend on how many there are.
+pub(crate) fn is_among<V: Into<Value>>(
+    connection: &impl ConnectionTrait,
+    column: impl ColumnTrait,
+    values: impl IntoIterator<Item = V>,
+) -> SimpleExpr {
+    let values: Vec<Value> = values.into_iter().map(Into::into).collect();
+    let name = column.unquoted();
+    let is_id = *column.def().get_column_type() == ColumnType::Uuid;
+    if connection.get_database_backend() == DbBackend::Postgres {
+        let kind = if is_id { "uuid" } else { "text" };
+        let sql = format!("\"{name}\" = ANY($1::text::{kind}[])");
+        return Expr::cust_with_values(sql, [array_text(values.iter())]);
+    }
+    let value = if is_id { "unhex(value)" } else { "value" };
+    let sql = format!("\"{name}\" IN (SELECT {value} FROM json_each(?))");
+    let document = Json::Array(values.iter().map(json_of).collect());
+    Expr::cust_with_values(sql, [document.to_string()])
+}
+
+/// Whether the columns `names` together have the values of one of `rows`; see [`is_among`].
+pub(crate) fn are_among(
+    connection: &impl ConnectionTrait,
+    names: &[&str],
+    rows: Vec<Vec<Value>>,
+) -> SimpleExpr {
+    if rows.is_empty() {
+        return Expr::cust("FALSE");
+    }
+    let rows = Rows::new(names, rows);
+    let backend = connection.get_database_backend();
+    let (mut source, values) = rows.source(backend, "v", 1);
+    if backend != DbBackend::Postgres {
+        // Within a larger statement for SQLite, places have no numbers.
+        source = source.replace("$1", "?");
+    }
+    let columns = rows.columns();
+    Expr::cust_with_values(format!("({columns}) IN (SELECT {columns} FROM {source})"), values)
+}
+
+fn update_statement(
+    table: &str,
+    keys: &[&str],
+    set: &[&str],
+    rows: &Rows,
+    backend: DbBackend,
+) -> (String, Vec<Value>) {
+    let (source, values) = rows.source(backend, "v", 1);
+    let sets: Vec<String> = set
+        .iter()
+        .map(|name| format!("\"{name}\" = v.\"{name}\""))
+        .collect();
+    let matches: Vec<String> = keys
+        .iter()
+        .map(|name| format!("t.\"{name}\" = v.\"{name}\""))
+        .collect();
+    let sql = format!(
+        "UPDATE \"{table}\" AS t SET {} FROM {source} WHERE {}",
+        sets.join(", "),
+        matches.join(" AND ")
+    );
+    (sql, values)
+}
+
+/// The name of a value's type. A variant that no table of ours has is written, and refused, as text.
+const fn postgres_type(value: &Value) -> &'static str {
+    match value {
+        Value::Bool(_) => "boolean",
+        Value::Int(_) => "integer",
+        Value::BigInt(_) => "bigint",
+        Value::Decimal(_) => "numeric",
+        Value::Uuid(_) => "uuid",
+        Value::Bytes(_) => "bytea",
+        Value::Json(_) => "json",
+        Value::ChronoDate(_) => "date",
+        Value::ChronoDateTimeUtc(_) => "timestamptz",
+        _ => "text",
+    }
+}
+
+const fn is_blob(value: &Value) -> bool {
+    matches!(value, Value::Uuid(_) | Value::Bytes(_))
+}
+
+/// An array's text: `{a,NULL,"b c"}`.
+pub(crate) fn array_text<'a>(values: impl Iterator<Item = &'a Value>) -> String {
+    let mut text = "{".to_owned();
+    for value in values {
+        if text.len() > 1 {
+            text.push(',');
+        }
+        element(&mut text, value);
+    }
+    text.push('}');
+    text
+}
+
+fn element(text: &mut String, value: &Value) {
+    // Writing to a String cannot fail.
+    let _ = match value {
+        Value::Bool(Some(it)) => write!(text, "{it}"),
+        Value::Int(Some(it)) => write!(text, "{it}"),
+        Value::BigInt(Some(it)) => write!(text, "{it}"),
+        Value::Decimal(Some(it)) => write!(text, "{it}"),
+        Value::Uuid(Some(it)) => write!(text, "{it}"),
+        Value::ChronoDate(Some(it)) => write!(text, "{it}"),
+        Value::ChronoDateTimeUtc(Some(it)) => write!(text, "\"{}\"", time_text(it)),
+        Value::Bytes(Some(it)) => write!(text, "\"\\\\x{}\"", hex(it)),
+        Value::String(Some(it)) => {
+            quote(text, it);
+            Ok(())
+        }
+        Value::Json(Some(it)) => {
+            quote(text, &it.to_string());
+            Ok(())
+        }
+        _ => write!(text, "NULL"),
+    };
+}
+
+fn quote(text: &mut String, element: &str) {
+    text.push('"');
+    for letter in element.chars() {
+        if matches!(letter, '"' | '\\') {
+            text.push('\\');
+        }
+        text.push(letter);
+    }
+    text.push('"');
+}
+
+/// A value as the JSON document for SQLite has it: bytes in hexadecimal, decimals as text.
+fn json_of(value: &Value) -> Json {
+    match value {
+        Value::Bool(Some(it)) => i64::from(*it).into(),
+        Value::Int(Some(it)) => (*it).into(),
+        Value::BigInt(Some(it)) => (*it).into(),
+        Value::Decimal(Some(it)) => it.to_string().into(),
+        Value::Uuid(Some(it)) => it.simple().to_string().into(),
+        Value::ChronoDate(Some(it)) => it.to_string().into(),
+        Value::ChronoDateTimeUtc(Some(it)) => time_text(it).into(),
+        Value::Bytes(Some(it)) => hex(it).into(),
+        Value::String(Some(it)) => it.as_str().into(),
+        Value::Json(Some(it)) => it.to_string().into(),
+        _ => Json::Null,
+    }
+}
+
+/// As sqlx writes a time: on SQLite, where times are compared as text, all must be written alike.
+fn time_text(time: &chrono::DateTime<chrono::Utc>) -> String {
+    time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, false)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use rust_decimal::Decimal;
+
+    use super::*;
+
+    fn rows() -> Rows {
+        let row = |name: Option<&str>, price| {
+            vec![
+                Value::from(uuid::Uuid::nil()),
+                Value::String(name.map(Into::into)),
+                Value::Decimal(price),
+            ]
+        };
+        let rows = vec![
+            row(Some("a\"b\\c,}"), None),
+            row(None, Some(Decimal::new(150, 2))),
+        ];
+        Rows::new(&["id", "name", "price"], rows)
+    }
+
+    #[test]
+    fn postgres_gets_an_array_for_each_column() {
+        let (sql, values) = rows().source(DbBackend::Postgres, "v", 2);
+        assert_eq!(
+            sql,
+            "unnest($2::text::uuid[], $3::text::text[], $4::text::numeric[]) AS v(\"id\", \"name\", \"price\")"
+        );
+        let nil = uuid::Uuid::nil();
+        let expected = [
+            format!("{{{nil},{nil}}}"),
+            r#"{"a\"b\\c,}",NULL}"#.to_owned(),
+            "{NULL,1.50}".to_owned(),
+        ];
+        assert_eq!(values, expected.map(Value::from));
+    }
+
+    #[test]
+    fn sqlite_gets_one_document() {
+        let (sql, values) = rows().source(DbBackend::Sqlite, "v", 1);
+        assert_eq!(
+            sql,
+            "(SELECT unhex(value ->> 0) AS \"id\", value ->> 1 AS \"name\", value ->> 2 AS \"price\" \
+             FROM json_each($1)) AS v"
+        );
+        let nil = uuid::Uuid::nil().simple();
+        let document = format!(r#"[["{nil}","a\"b\\c,}}",null],["{nil}",null,"1.50"]]"#);
+        assert_eq!(values, [Value::from(document)]);
+    }
+
+    #[test]
+    fn the_texts_of_statements_do_not_depend_on_the_number_of_rows() {
+        let one = Rows {
+            rows: rows().rows[..1].to_vec(),
+            ..rows()
+        };
+        let upsert = Upsert {
+            keys: &["id"],
+            set: &["name", "price"],
+        };
+        for backend in [DbBackend::Postgres, DbBackend::Sqlite] {
+            let text = |rows: &Rows| insert_statement("t", rows, Some(upsert), backend, 1).0;
+            assert_eq!(text(&one), text(&rows()));
+            let text = |rows: &Rows| update_statement("t", &["id"], &["name"], rows, backend).0;
+            assert_eq!(text(&one), text(&rows()));
+        }
+        let (sql, _) = insert_statement("t", &one, Some(upsert), DbBackend::Postgres, 1);
+        assert!(
+            sql.ends_with(
+                "WHERE true ON CONFLICT (\"id\") DO UPDATE SET \"name\" = excluded.\"name\", \
+                 \"price\" = excluded.\"price\""
+            ),
+            "{sql}"
+        );
+    }
+
+    #[test]
+    fn many_rows_go_in_parts_and_none_is_lost() {
+        let row = |n: i32| vec![Value::from(n)];
+        let rows = Rows::new(&["n"], (0..25_000).map(row).collect());
+        let parts: Vec<Rows> = rows.parts().collect();
+        assert_eq!(
+            parts.iter().map(|part| part.rows.len()).collect::<Vec<_>>(),
+            [10_000, 10_000, 5_000]
+        );
+        let all: Vec<_> = parts.into_iter().flat_map(|part| part.rows).collect();
+        assert_eq!(all, (0..25_000).map(row).collect::<Vec<_>>());
+    }
+}
