@@ -8,6 +8,7 @@
 pub mod dialect;
 mod m20261124_000001_schema;
 mod paper_m20261124_000001_book;
+mod paper_m20261125_000001_queues;
 
 use std::collections::BTreeSet;
 
@@ -38,7 +39,10 @@ pub struct PaperMigrator;
 
 impl MigratorTrait for PaperMigrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(paper_m20261124_000001_book::Migration)]
+        vec![
+            Box::new(paper_m20261124_000001_book::Migration),
+            Box::new(paper_m20261125_000001_queues::Migration),
+        ]
     }
 
     fn migration_table_name() -> DynIden {

@@ -9,6 +9,8 @@ use sea_orm::{
     RuntimeErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 
+use tokio::time::Instant;
+
 use super::error::{BookError, NAME};
 
 /// How long a caller waits for a connection.
@@ -17,16 +19,19 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a transaction waits for a lock.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// How long an ask may wait until its batch begins; afterwards it is not tried.
+pub(super) const QUEUE_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// How long a transaction may take before its COMMIT; nothing has happened when it takes longer.
-const BODY_TIMEOUT: Duration = Duration::from_secs(4);
+pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// How long the answer to COMMIT may take; afterwards nobody knows.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The longest that a call to the venue takes.
+/// The longest that a call to the venue takes: the three above.
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// How often a transaction is tried that the database ended or never began, within [`BODY_TIMEOUT`].
+/// How often a transaction is tried that the database ended or never began, within its deadline.
 const RUNS_MAX: u32 = 4;
 
 /// The most connections that read a SQLite file.
@@ -74,12 +79,34 @@ impl Pools {
         Ok(())
     }
 
-    /// Runs `work` in a transaction and commits what it did, unless it answers with an error.
+    /// Tells `count` of each statement.
+    #[cfg(test)]
+    pub(super) fn counted(mut self, count: &std::sync::Arc<std::sync::atomic::AtomicU64>) -> Self {
+        for pool in [&mut self.reader, &mut self.writer] {
+            let count = std::sync::Arc::clone(count);
+            pool.set_metric_callback(move |_| {
+                count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            });
+        }
+        self
+    }
+
+    /// The connections that write.
+    pub(super) const fn writer(&self) -> &DatabaseConnection {
+        &self.writer
+    }
+
+    /// Runs `work` in a transaction and commits what it did, unless it answers with an error, or is not ready to commit at
+    /// `deadline`.
     ///
     /// It runs again after a deadlock, and when its connection had lost the server before it began. Fails with
     /// [`BookError::CommitLost`] when the answer to COMMIT was lost, else with the certainty that nothing happened.
-    pub(super) async fn transaction<W: Work>(&self, work: &W) -> Result<W::Answer, BookError> {
-        let (transaction, value) = tokio::time::timeout(BODY_TIMEOUT, self.run(work))
+    pub(super) async fn transaction<W: Work>(
+        &self,
+        work: &W,
+        deadline: Instant,
+    ) -> Result<W::Answer, BookError> {
+        let (transaction, value) = tokio::time::timeout_at(deadline, self.run(work))
             .await
             .map_err(|_| BookError::TimedOut)??;
         match tokio::time::timeout(COMMIT_TIMEOUT, transaction.commit()).await {
@@ -186,6 +213,11 @@ async fn postgres(url: &str, max_connections: u32) -> Result<DatabaseConnection,
     let settings = [
         ("search_path", SCHEMA.to_owned()),
         ("jit", "off".to_owned()),
+        // Each statement finds its rows by an index. A plan is kept that was made while the tables were empty, when any
+        // other way looks as good.
+        ("enable_seqscan", "off".to_owned()),
+        ("enable_hashjoin", "off".to_owned()),
+        ("enable_mergejoin", "off".to_owned()),
         ("statement_timeout", milliseconds(BODY_TIMEOUT)),
         ("lock_timeout", milliseconds(LOCK_TIMEOUT)),
         ("idle_in_transaction_session_timeout", "30000".to_owned()),

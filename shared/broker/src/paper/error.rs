@@ -1,5 +1,8 @@
 //! What can go wrong between the venue and its book.
 
+use std::collections::BTreeSet;
+
+use domain::id::ConnectionId;
 use sea_orm::{DbErr, RuntimeErr, sqlx};
 use thiserror::Error;
 
@@ -21,6 +24,12 @@ pub(super) enum BookError {
     /// The answer to COMMIT was lost: nobody knows whether it happened.
     #[error("the answer to COMMIT was lost")]
     CommitLost(#[source] Option<DbErr>),
+    /// Accounts that have no row yet. Nothing happened.
+    #[error("{} accounts are not open yet", .0.len())]
+    NotOpen(BTreeSet<ConnectionId>),
+    /// Another process changed what a transaction had read before it held the locks. Nothing happened.
+    #[error("another process was faster")]
+    Overtaken,
     /// A row that the venue cannot have written.
     #[error("table {table} holds {what}")]
     Inconsistent {
@@ -33,11 +42,21 @@ pub(super) enum BookError {
 
 impl BookError {
     /// Whether the same transaction may succeed when it is run again at once: after a deadlock or a serialization
-    /// failure, or on a fresh connection.
+    /// failure, on a fresh connection, or now that the id which another process took can be read.
     pub(super) fn may_pass(&self) -> bool {
         match self {
             Self::Database(error) => is_conflict(error) || is_lost_connection(error),
-            Self::TimedOut | Self::CommitLost(_) | Self::Inconsistent { .. } => false,
+            Self::Overtaken => true,
+            Self::TimedOut | Self::CommitLost(_) | Self::NotOpen(_) | Self::Inconsistent { .. } => false,
+        }
+    }
+
+    /// Whether one ask of a batch may be to blame, so that the others succeed without it.
+    pub(super) fn may_be_one_ask(&self) -> bool {
+        match self {
+            Self::Database(error) => sql_state(error).is_some_and(|code| !is_unavailable(&code)),
+            Self::Inconsistent { .. } => true,
+            Self::TimedOut | Self::CommitLost(_) | Self::NotOpen(_) | Self::Overtaken => false,
         }
     }
 
@@ -46,7 +65,11 @@ impl BookError {
         let reason = self.to_string();
         match self {
             Self::CommitLost(_) => Outcome::Unknown { reason },
-            Self::Database(_) | Self::TimedOut | Self::Inconsistent { .. } => Outcome::NotSent {
+            Self::Database(_)
+            | Self::TimedOut
+            | Self::NotOpen(_)
+            | Self::Overtaken
+            | Self::Inconsistent { .. } => Outcome::NotSent {
                 reason,
                 retry_after: None,
             },
@@ -61,7 +84,11 @@ impl From<BookError> for BrokerError {
                 broker: NAME,
                 what: format!("{table}: {what}"),
             },
-            BookError::Database(_) | BookError::TimedOut | BookError::CommitLost(_) => Self::Unavailable {
+            BookError::Database(_)
+            | BookError::TimedOut
+            | BookError::CommitLost(_)
+            | BookError::NotOpen(_)
+            | BookError::Overtaken => Self::Unavailable {
                 broker: NAME,
                 reason: error.to_string(),
             },
@@ -70,7 +97,19 @@ impl From<BookError> for BrokerError {
 }
 
 fn is_conflict(error: &DbErr) -> bool {
-    sql_state(error).is_some_and(|code| code == "40001" || code == "40P01")
+    sql_state(error).is_some_and(|code| ["40001", "40P01", "23505"].contains(&code.as_str()))
+}
+
+/// Whether a SQLSTATE or a result code of SQLite says that the database cannot serve at all: no connection, no locks, no
+/// room, no time.
+fn is_unavailable(code: &str) -> bool {
+    const CLASSES: [&str; 7] = ["08", "25", "40", "53", "55", "57", "58"];
+    match code.parse::<u32>() {
+        // SQLite's codes are numbers of up to four digits, of which the lowest byte is the class: BUSY, LOCKED, NOMEM,
+        // READONLY, INTERRUPT, IOERR, CORRUPT, FULL, CANTOPEN, PROTOCOL, NOTADB.
+        Ok(number) if code.len() < 5 => matches!(number & 0xff, 5..=11 | 13..=15 | 26),
+        _ => CLASSES.iter().any(|class| code.starts_with(class)),
+    }
 }
 
 fn is_lost_connection(error: &DbErr) -> bool {

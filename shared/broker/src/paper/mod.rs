@@ -7,20 +7,26 @@
 //! | file | holds |
 //! |---|---|
 //! | this one | the port |
-//! | `work` | the transactions: one a call |
+//! | `asking`, `feeding` | what many callers want at once: batches of orders and cancels, and of quotes |
+//! | `work` | the transactions |
 //! | `desk` | what orders, cancels, quotes and time do to the book, without IO |
 //! | `book` | the book's SQL |
 //! | `rows`, `rules`, `hours` | what the book keeps; what the venue charges; when it is open |
+//! | `house` | what the parts share in a process |
 //! | `connect`, `sql`, `amount`, `error` | connections and transactions, statements, decimals, failures |
 //!
 //! How quotes fill orders is decided by [`domain::fill_model`].
 
 mod amount;
+mod asking;
 mod book;
 mod connect;
 mod desk;
 mod error;
+mod feeding;
 mod hours;
+mod house;
+mod reporting;
 mod rows;
 mod rules;
 mod sql;
@@ -28,31 +34,37 @@ mod sql;
 mod tests;
 mod work;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use domain::id::{AssetId, ConnectionId, OrderId};
+use domain::id::{AssetId, ConnectionId};
 use domain::quote::Quote;
+use platform::GroupCommit;
 use platform::clock::SharedClock;
 use rust_decimal::Decimal;
 use sea_orm::DatabaseConnection;
+use tokio::time::Instant;
 
 use crate::{
     Broker, BrokerError, Capabilities, Connection, Found, Outcome, OutgoingOrder, Replacing, ReportPage,
     VenueOrderRef, VenuePosition,
 };
-use connect::{CALL_TIMEOUT, Pools};
-use error::{BookError, NAME};
-use work::{Feed, Listing, Request, Wish};
+use asking::{Ask, Wish};
+use connect::{BODY_TIMEOUT, CALL_TIMEOUT, Pools};
+use error::NAME;
+use feeding::{Offer, Told};
+use house::House;
+use work::Listing;
 
 pub use rules::PaperRules;
 
-/// Instruments that one transaction of [`Paper::feed`] locks at most.
-const FEED_BATCH: usize = 64;
+/// Asks that go into one transaction at most.
+const ASKS_MAX: usize = 256;
 
-/// Instruments that one call of [`Paper::feed`] looks at at most because time has come for one of their orders.
-const DUE_MAX: u64 = 512;
+/// Callers whose quotes go to the book together at most.
+const OFFERS_MAX: usize = 256;
 
 /// Where the venue keeps its book, and by which rules it trades.
 #[derive(Clone)]
@@ -70,9 +82,9 @@ pub struct PaperOptions {
 /// The paper venue. Clones share the connections.
 #[derive(Debug, Clone)]
 pub struct Paper {
-    pools: Pools,
-    rules: PaperRules,
-    clock: SharedClock,
+    house: Arc<House>,
+    asks: Arc<GroupCommit<Ask, Outcome>>,
+    offers: Arc<GroupCommit<Offer, Told>>,
     capabilities: Capabilities,
 }
 
@@ -85,18 +97,30 @@ impl Paper {
     /// Opens the venue; its tables must be there already.
     pub async fn open(options: PaperOptions) -> Result<Self, BrokerError> {
         let pools = Pools::open(&options.database_url, options.max_connections).await?;
-        let asset_ids: BTreeSet<AssetId> = options.rules.assets.keys().copied().collect();
+        Self::on(pools, options.rules, options.clock).await
+    }
+
+    async fn on(pools: Pools, rules: PaperRules, clock: SharedClock) -> Result<Self, BrokerError> {
+        let asset_ids: BTreeSet<AssetId> = rules.assets.keys().copied().collect();
         let asset_ids: Vec<AssetId> = asset_ids.into_iter().collect();
-        pools.transaction(&Listing(&asset_ids)).await?;
+        pools
+            .transaction(&Listing(&asset_ids), Instant::now() + BODY_TIMEOUT)
+            .await?;
         tracing::info!(
             broker.name = NAME,
             assets.count = asset_ids.len(),
             "the paper venue is open"
         );
+        let house = Arc::new(House::new(pools, rules, clock));
+        let (asked, offered) = (Arc::clone(&house), Arc::clone(&house));
+        let asks = GroupCommit::spawn(ASKS_MAX, move |asks| asking::take(Arc::clone(&asked), asks));
+        let offers = GroupCommit::spawn(OFFERS_MAX, move |offers| {
+            feeding::feed(Arc::clone(&offered), offers)
+        });
         Ok(Self {
-            pools,
-            rules: options.rules,
-            clock: options.clock,
+            house,
+            asks: Arc::new(asks),
+            offers: Arc::new(offers),
             capabilities: Capabilities {
                 client_ids: true,
                 replacing: Replacing::NewId,
@@ -108,110 +132,23 @@ impl Paper {
 
     /// Ends all connections, after their present statements.
     pub async fn close(self) -> Result<(), BrokerError> {
-        self.pools.close().await?;
+        self.house.pools.clone().close().await?;
         Ok(())
     }
 
-    async fn grant(
-        &self,
-        connection: &Connection,
-        asset_id: AssetId,
-        wish: Wish<'_>,
-    ) -> Result<Outcome, BookError> {
-        self.pools
-            .transaction(&Request {
-                rules: &self.rules,
-                clock: &self.clock,
-                connection,
-                asset_id,
-                wish,
-            })
-            .await
+    async fn ask(&self, connection: &Connection, wish: Wish) -> Outcome {
+        let outcome = self.asks.ask(Ask::new(connection, wish)).await;
+        outcome.unwrap_or_else(|| Outcome::Unknown {
+            reason: "the venue broke off".to_owned(),
+        })
     }
 
-    async fn submit_order(
-        &self,
-        connection: &Connection,
-        order: &OutgoingOrder,
-    ) -> Result<Outcome, BookError> {
-        if !self.rules.assets.contains_key(&order.asset_id) {
-            return Ok(unknown_asset(order));
-        }
-        self.grant(connection, order.asset_id, Wish::Submit(order)).await
+    fn trades(&self, order: &OutgoingOrder) -> bool {
+        self.house.rules.assets.contains_key(&order.asset_id)
     }
 
-    async fn cancel_order(&self, connection: &Connection, id: OrderId) -> Result<Outcome, BookError> {
-        // The instrument of an order never changes, so it can be read before its lock is taken.
-        match book::orders(&self.pools.reader, &[id]).await?.first() {
-            Some(order) => self.grant(connection, order.asset_id, Wish::Cancel(id)).await,
-            None => Ok(Outcome::Refused {
-                reason: desk::UNKNOWN_ORDER.to_owned(),
-            }),
-        }
-    }
-
-    async fn replace_order(
-        &self,
-        connection: &Connection,
-        old: OrderId,
-        new: &OutgoingOrder,
-    ) -> Result<Outcome, BookError> {
-        if !self.rules.assets.contains_key(&new.asset_id) {
-            return Ok(unknown_asset(new));
-        }
-        self.grant(connection, new.asset_id, Wish::Replace(old, new))
-            .await
-    }
-
-    /// Those of `quotes` that tell the book something, by instrument: the newest of each.
-    async fn news<'q>(&self, quotes: &'q [Quote]) -> Result<BTreeMap<AssetId, &'q Quote>, BookError> {
-        let mut newest: BTreeMap<AssetId, &Quote> = BTreeMap::new();
-        for quote in quotes {
-            let known = newest.entry(quote.asset_id).or_insert(quote);
-            if quote.at > known.at {
-                *known = quote;
-            }
-        }
-        let now = self.clock.now();
-        let asset_ids: Vec<AssetId> = newest.keys().copied().collect();
-        let mut news = BTreeMap::new();
-        for chunk in asset_ids.chunks(FEED_BATCH) {
-            for row in book::assets(&self.pools.reader, chunk).await? {
-                if let Some(quote) = newest.get(&row.asset_id)
-                    && desk::is_news(&row, quote, &self.rules, now)
-                {
-                    news.insert(row.asset_id, *quote);
-                }
-            }
-        }
-        Ok(news)
-    }
-
-    async fn feed_all(&self, quotes: &[Quote]) -> Result<BTreeSet<ConnectionId>, BookError> {
-        let news = self.news(quotes).await?;
-        let mut asset_ids: BTreeSet<AssetId> = news.keys().copied().collect();
-        let due = book::due_assets(&self.pools.reader, self.clock.now(), DUE_MAX).await?;
-        asset_ids.extend(due);
-        let asset_ids: Vec<AssetId> = asset_ids.into_iter().collect();
-        let mut told = BTreeSet::new();
-        for batch in asset_ids.chunks(FEED_BATCH) {
-            let feed = Feed {
-                rules: &self.rules,
-                clock: &self.clock,
-                asset_ids: batch,
-                quotes: &news,
-            };
-            match self.pools.transaction(&feed).await {
-                Ok(connections) => told.extend(connections),
-                // What is committed is committed, and its connections must hear of it; the rest comes with the next call.
-                Err(error) if !told.is_empty() => {
-                    tracing::warn!(broker.name = NAME, error = %error, "a part of the quotes was not taken");
-                    break;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(told)
+    fn reader(&self) -> &DatabaseConnection {
+        &self.house.pools.reader
     }
 }
 
@@ -220,26 +157,6 @@ fn unknown_asset(order: &OutgoingOrder) -> Outcome {
     Outcome::Refused {
         reason: format!("asset {} is not traded here", order.symbol),
     }
-}
-
-/// The outcome of a call, its failures included.
-fn settled(result: Result<Outcome, BookError>, action: &'static str, order_id: OrderId) -> Outcome {
-    result.unwrap_or_else(|error| {
-        let outcome = error.outcome();
-        tracing::warn!(broker.name = NAME, order.id = %order_id, action, error = %error, outcome = ?outcome, "the venue failed");
-        outcome
-    })
-}
-
-/// The place in the journal that a cursor names; the empty one is the beginning.
-fn place(cursor: &str) -> Result<i64, BrokerError> {
-    if cursor.is_empty() {
-        return Ok(0);
-    }
-    cursor.parse().map_err(|_| BrokerError::Inconsistent {
-        broker: NAME,
-        what: format!("cursor {cursor:?} is no place in the journal"),
-    })
 }
 
 #[async_trait]
@@ -253,23 +170,22 @@ impl Broker for Paper {
     }
 
     async fn submit(&self, connection: &Connection, order: &OutgoingOrder) -> Outcome {
-        settled(self.submit_order(connection, order).await, "submit", order.id)
+        if !self.trades(order) {
+            return unknown_asset(order);
+        }
+        self.ask(connection, Wish::Submit(order.clone())).await
     }
 
     async fn cancel(&self, connection: &Connection, order: &VenueOrderRef) -> Outcome {
-        settled(
-            self.cancel_order(connection, order.order_id).await,
-            "cancel",
-            order.order_id,
-        )
+        self.ask(connection, Wish::Cancel(order.order_id)).await
     }
 
     async fn replace(&self, connection: &Connection, old: &VenueOrderRef, new: &OutgoingOrder) -> Outcome {
-        settled(
-            self.replace_order(connection, old.order_id, new).await,
-            "replace",
-            old.order_id,
-        )
+        if !self.trades(new) {
+            return unknown_asset(new);
+        }
+        self.ask(connection, Wish::Replace(old.order_id, new.clone()))
+            .await
     }
 
     async fn find(
@@ -278,7 +194,7 @@ impl Broker for Paper {
         order: &OutgoingOrder,
         _attempted_at: DateTime<Utc>,
     ) -> Result<Found, BrokerError> {
-        let rows = book::orders(&self.pools.reader, &[order.id]).await?;
+        let rows = book::orders(self.reader(), &[order.id]).await?;
         Ok(rows
             .first()
             .filter(|row| row.connection_id == connection.id)
@@ -291,17 +207,26 @@ impl Broker for Paper {
         cursor: &str,
         limit: u64,
     ) -> Result<ReportPage, BrokerError> {
-        let after = place(cursor)?;
-        let rows = book::journal(&self.pools.reader, connection.id, after, limit).await?;
-        let cursor = rows.last().map_or(after, |row| row.seq);
-        Ok(ReportPage {
-            reports: rows.into_iter().map(rows::JournalRow::report).collect(),
-            cursor: cursor.to_string(),
+        let ask = (connection.clone(), cursor.to_owned());
+        let pages = self.reports_of(std::slice::from_ref(&ask), limit).await;
+        pages.into_iter().next().unwrap_or_else(|| {
+            Ok(ReportPage {
+                reports: Vec::new(),
+                cursor: cursor.to_owned(),
+            })
         })
     }
 
+    async fn reports_of(
+        &self,
+        asks: &[(Connection, String)],
+        limit: u64,
+    ) -> Vec<Result<ReportPage, BrokerError>> {
+        reporting::pages(self.reader(), asks, limit).await
+    }
+
     async fn positions(&self, connection: &Connection) -> Result<Vec<VenuePosition>, BrokerError> {
-        let holdings = book::holdings(&self.pools.reader, connection.id).await?;
+        let holdings = book::holdings(self.reader(), connection.id).await?;
         Ok(holdings
             .into_iter()
             .filter(|(_, quantity)| !quantity.is_zero())
@@ -310,15 +235,23 @@ impl Broker for Paper {
     }
 
     async fn cash(&self, connection: &Connection) -> Result<Decimal, BrokerError> {
-        let cash = book::cash(&self.pools.reader, connection.id).await?;
+        let cash = book::cash(self.reader(), connection.id).await?;
         Ok(cash.unwrap_or(connection.starting_cash))
     }
 
     async fn resting_assets(&self) -> Result<Vec<AssetId>, BrokerError> {
-        Ok(book::resting_assets(&self.pools.reader).await?)
+        Ok(book::resting_assets(self.reader()).await?)
     }
 
     async fn feed(&self, quotes: &[Quote]) -> Result<Vec<ConnectionId>, BrokerError> {
-        Ok(self.feed_all(quotes).await?.into_iter().collect())
+        let Some(offer) = Offer::of(quotes, &self.house) else {
+            return Ok(Vec::new());
+        };
+        self.offers.ask(offer).await.unwrap_or_else(|| {
+            Err(BrokerError::Unavailable {
+                broker: NAME,
+                reason: "the venue broke off".to_owned(),
+            })
+        })
     }
 }

@@ -7,7 +7,7 @@ use domain::money::{Notional, Quantity};
 use domain::order::{Amount, OrderKind, Side, TimeInForce};
 use domain::quote::Quote;
 use domain::reconcile::{Report, Reported, VenueOrder};
-use domain::trigger::PriceKey;
+use domain::trigger::{Direction, PriceKey};
 use rust_decimal::Decimal;
 
 use super::hours::Phase;
@@ -28,6 +28,27 @@ pub(super) struct Quoted {
     pub(super) step: Step,
     /// The phase in which resting orders have met it.
     pub(super) matched_in: Phase,
+}
+
+impl Quoted {
+    /// The price that orders on `side` meet, as an integer that [their keys](OrderRow::price_key) are compared with.
+    pub(super) fn price_key(&self, side: Side) -> i64 {
+        match side {
+            Side::Buy => PriceKey::rounded(self.quote.ask.get(), Direction::Rising).0,
+            Side::Sell => PriceKey::rounded(self.quote.bid.get(), Direction::Falling).0,
+        }
+    }
+}
+
+/// What the resting orders of one side must reach to fill at a quote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Level {
+    pub(super) asset_id: AssetId,
+    pub(super) side: Side,
+    /// The greatest key of sells, the least of buys.
+    pub(super) key: i64,
+    /// Whether orders trade that are not for extended hours.
+    pub(super) is_regular: bool,
 }
 
 /// An account at the venue.

@@ -1,26 +1,63 @@
-//! SQL texts with their values, of the same words for PostgreSQL and SQLite.
+//! Statements with their values, of the same words for PostgreSQL and SQLite.
+//!
+//! 1. The text of a statement does not depend on how many rows or ids it carries, so each is prepared once.
+//! 2. PostgreSQL gets rows as one array a column, SQLite as one JSON document; both are bound as text, which is as exact
+//!    as the numbers in it, and in which NULL can be written.
 
+use std::fmt::Write;
+
+use chrono::SecondsFormat;
 use sea_orm::{DbBackend, Statement, Value};
-
-/// The most rows of one table in one statement: with the widest table, well below SQLite's 32 766 values.
-const ROWS_MAX: usize = 500;
-
-/// The most values of one statement on PostgreSQL, which allows 65 535.
-const VALUES_MAX: usize = 30_000;
+use uuid::Uuid;
 
 /// The place of a value, while a statement grows; no word of ours contains it.
 const PLACE: char = '?';
 
+/// What a column holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Uuid,
+    Money,
+    Text,
+    Time,
+    BigInt,
+    Bool,
+}
+
+impl Kind {
+    const fn postgres_array(self) -> &'static str {
+        match self {
+            Self::Uuid => "::text::uuid[]",
+            Self::Money => "::text::numeric[]",
+            Self::Text => "::text::text[]",
+            Self::Time => "::text::timestamptz[]",
+            Self::BigInt => "::text::bigint[]",
+            Self::Bool => "::text::boolean[]",
+        }
+    }
+}
+
+/// Names and kinds of columns, in the order of their values.
+pub(super) type Columns = &'static [(&'static str, Kind)];
+
+/// The names of `columns`, in one list.
+pub(super) fn names(columns: Columns) -> String {
+    let names: Vec<_> = columns.iter().map(|(name, _)| *name).collect();
+    names.join(", ")
+}
+
 /// A statement that grows with the values bound to it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Sql {
+    backend: DbBackend,
     text: String,
     values: Vec<Value>,
 }
 
 impl Sql {
-    pub(super) fn new(text: &str) -> Self {
+    pub(super) fn new(backend: DbBackend, text: &str) -> Self {
         Self {
+            backend,
             text: text.to_owned(),
             values: Vec::new(),
         }
@@ -34,60 +71,94 @@ impl Sql {
 
     /// Adds a value.
     pub(super) fn bind(mut self, value: impl Into<Value>) -> Self {
-        self.push(value.into());
+        self.values.push(value.into());
+        self.text.push(PLACE);
         self
     }
 
-    /// Adds `(value, value, …)`.
-    pub(super) fn list(mut self, values: impl IntoIterator<Item = Value>) -> Self {
-        let mut open = "(";
-        for value in values {
-            self.text.push_str(open);
-            self.push(value);
-            open = ", ";
+    /// Adds the condition that what stands before it is one of `ids`.
+    pub(super) fn any_of<T: Copy + Into<Uuid>>(self, ids: &[T]) -> Self {
+        let ids = || ids.iter().map(|id| Value::from((*id).into()));
+        match self.backend {
+            DbBackend::Postgres => self
+                .add(" = ANY(")
+                .bind(array_text(ids()))
+                .add(Kind::Uuid.postgres_array())
+                .add(")"),
+            _ => self
+                .add(" IN (SELECT unhex(value) FROM json_each(")
+                .bind(json_array(ids()))
+                .add("))"),
         }
-        // An empty list is no SQL, and nothing is in it.
-        self.text.push_str(if open == "(" { "(NULL)" } else { ")" });
-        self
     }
 
-    /// Adds `(…), (…), …`, one pair of brackets a row.
-    pub(super) fn rows(mut self, rows: impl IntoIterator<Item = Vec<Value>>) -> Self {
-        for (index, row) in rows.into_iter().enumerate() {
+    /// Adds a source of rows that can stand after FROM, under the name `alias`.
+    pub(super) fn rows(self, columns: Columns, rows: &[Vec<Value>], alias: &str) -> Self {
+        match self.backend {
+            DbBackend::Postgres => self.arrays(columns, rows, alias),
+            _ => self.document(columns, rows, alias),
+        }
+    }
+
+    fn arrays(mut self, columns: Columns, rows: &[Vec<Value>], alias: &str) -> Self {
+        for (index, (_, kind)) in columns.iter().enumerate() {
+            let column = rows.iter().filter_map(|row| row.get(index).cloned());
+            let text = array_text(column);
+            self = self
+                .add(if index == 0 { "unnest(" } else { ", " })
+                .bind(text)
+                .add(kind.postgres_array());
+        }
+        let names = names(columns);
+        self.add(") AS ").add(alias).add("(").add(&names).add(")")
+    }
+
+    fn document(mut self, columns: Columns, rows: &[Vec<Value>], alias: &str) -> Self {
+        for (index, (name, kind)) in columns.iter().enumerate() {
+            let open = if index == 0 { "(SELECT " } else { ", " };
+            // Writing to a String cannot fail.
+            let _ = match kind {
+                Kind::Uuid => write!(self.text, "{open}unhex(value ->> {index}) AS {name}"),
+                Kind::Money | Kind::Text | Kind::Time | Kind::BigInt | Kind::Bool => {
+                    write!(self.text, "{open}value ->> {index} AS {name}")
+                }
+            };
+        }
+        let mut document = "[".to_owned();
+        for (index, row) in rows.iter().enumerate() {
             if index > 0 {
-                self.text.push_str(", ");
+                document.push(',');
             }
-            self = self.list(row);
+            document.push_str(&json_array(row.iter().cloned()));
         }
-        self
+        document.push(']');
+        self.add(" FROM json_each(")
+            .bind(document)
+            .add(")) AS ")
+            .add(alias)
     }
 
     /// Adds the words that lock the rows of `of` which were read, where the database knows row locks; SQLite has one
     /// writer.
-    pub(super) fn locking(self, of: &str, backend: DbBackend) -> Self {
-        match backend {
+    pub(super) fn locking(self, of: &str) -> Self {
+        match self.backend {
             DbBackend::Postgres => self.add(" FOR NO KEY UPDATE OF ").add(of),
             _ => self,
         }
     }
 
-    /// The statement for a database: PostgreSQL numbers the places; SQLite, which looks for a number among all others,
+    /// The statement for its database: PostgreSQL numbers the places; SQLite, which looks for a number among all others,
     /// counts them.
-    pub(super) fn on(self, backend: DbBackend) -> Statement {
-        let text = match backend {
+    pub(super) fn statement(self) -> Statement {
+        let text = match self.backend {
             DbBackend::Postgres => numbered(&self.text),
             _ => self.text,
         };
-        Statement::from_sql_and_values(backend, text, self.values)
-    }
-
-    fn push(&mut self, value: Value) {
-        self.values.push(value);
-        self.text.push(PLACE);
+        Statement::from_sql_and_values(self.backend, text, self.values)
     }
 
     /// Adds another statement with its values.
-    fn append(mut self, other: Self) -> Self {
+    pub(super) fn append(mut self, other: Self) -> Self {
         self.text.push_str(&other.text);
         self.values.extend(other.values);
         self
@@ -98,8 +169,7 @@ fn numbered(text: &str) -> String {
     let mut numbered = String::with_capacity(text.len() * 2);
     for (index, words) in text.split(PLACE).enumerate() {
         if index > 0 {
-            numbered.push('$');
-            numbered.push_str(&index.to_string());
+            let _ = write!(numbered, "${index}");
         }
         numbered.push_str(words);
     }
@@ -109,133 +179,226 @@ fn numbered(text: &str) -> String {
 /// Rows for one table.
 #[derive(Debug)]
 pub(super) struct Insert {
-    /// `INSERT INTO … VALUES `.
-    pub(super) head: String,
+    pub(super) table: &'static str,
+    pub(super) columns: Columns,
     pub(super) rows: Vec<Vec<Value>>,
     /// ` ON CONFLICT …`, or nothing.
     pub(super) tail: &'static str,
 }
 
-/// As few statements as the size of `inserts` allows: PostgreSQL takes many tables in one, SQLite one at a time.
-pub(super) fn statements(inserts: Vec<Insert>, backend: DbBackend) -> Vec<Statement> {
-    let mut parts = Vec::new();
-    for Insert { head, rows, tail } in inserts {
-        let mut rows = rows.into_iter().peekable();
-        while rows.peek().is_some() {
-            parts.push(Sql::new(&head).rows(rows.by_ref().take(ROWS_MAX)).add(tail));
-        }
+impl Insert {
+    fn sql(&self, backend: DbBackend) -> Sql {
+        let names = names(self.columns);
+        let head = format!("INSERT INTO {} ({names}) SELECT {names} FROM ", self.table);
+        // Without a WHERE, SQLite takes the ON of ON CONFLICT for a join's.
+        Sql::new(backend, &head)
+            .rows(self.columns, &self.rows, "v")
+            .add(" WHERE true")
+            .add(self.tail)
     }
-    if backend == DbBackend::Postgres {
-        parts = joined(parts);
-    }
-    parts.into_iter().map(|part| part.on(backend)).collect()
 }
 
-/// `WITH w0 AS (first), w1 AS (second) third`: one round trip instead of three.
-fn joined(parts: Vec<Sql>) -> Vec<Sql> {
-    let mut groups: Vec<Vec<Sql>> = Vec::new();
-    let mut values = 0;
-    for part in parts {
-        values += part.values.len();
-        match groups.last_mut() {
-            Some(group) if values <= VALUES_MAX => group.push(part),
-            _ => {
-                values = part.values.len();
-                groups.push(vec![part]);
-            }
-        }
-    }
-    groups.into_iter().filter_map(with_queries).collect()
-}
-
-fn with_queries(mut group: Vec<Sql>) -> Option<Sql> {
-    let last = group.pop()?;
-    let mut sql = Sql::default();
-    for (index, part) in group.into_iter().enumerate() {
-        let open = if index == 0 {
-            "WITH w0 AS (".to_owned()
+/// One call of the database for all of `inserts` that have rows; `None` where none has.
+///
+/// PostgreSQL takes many tables in one statement, `WITH w0 AS (first), w1 AS (second) third`; SQLite many statements in
+/// one text.
+pub(super) fn statement(inserts: &[Insert], backend: DbBackend) -> Option<Statement> {
+    let mut parts: Vec<Sql> = inserts
+        .iter()
+        .filter(|insert| !insert.rows.is_empty())
+        .map(|insert| insert.sql(backend))
+        .collect();
+    let last = parts.pop()?;
+    let mut sql = Sql::new(backend, "");
+    for (index, part) in parts.into_iter().enumerate() {
+        sql = if backend == DbBackend::Postgres {
+            let open = if index == 0 { "WITH w" } else { ", w" };
+            sql.add(open).add(&format!("{index} AS (")).append(part).add(")")
         } else {
-            format!(", w{index} AS (")
+            sql.append(part).add("; ")
         };
-        sql = sql.add(&open).append(part).add(")");
     }
-    let separator = if sql.text.is_empty() { "" } else { " " };
-    Some(sql.add(separator).append(last))
+    let separator = if sql.text.ends_with(')') { " " } else { "" };
+    Some(sql.add(separator).append(last).statement())
+}
+
+/// An array's text for PostgreSQL: `{a,NULL,"b c"}`.
+fn array_text(values: impl Iterator<Item = Value>) -> String {
+    let mut text = "{".to_owned();
+    for value in values {
+        if text.len() > 1 {
+            text.push(',');
+        }
+        match value {
+            Value::Bool(Some(it)) => text.push(if it { 't' } else { 'f' }),
+            Value::String(Some(it)) => quoted_for_array(&mut text, &it),
+            value => plain(&mut text, &value, "NULL"),
+        }
+    }
+    text.push('}');
+    text
+}
+
+/// An array's text for SQLite: ids in hexadecimal, decimals as text, truth as 1.
+fn json_array(values: impl Iterator<Item = Value>) -> String {
+    let mut text = "[".to_owned();
+    for value in values {
+        if text.len() > 1 {
+            text.push(',');
+        }
+        match value {
+            Value::Bool(Some(it)) => text.push(if it { '1' } else { '0' }),
+            Value::String(Some(it)) => quoted_for_json(&mut text, &it),
+            value => plain(&mut text, &value, "null"),
+        }
+    }
+    text.push(']');
+    text
+}
+
+/// Adds what arrays and JSON write alike. A time is written as its column has it on SQLite, where times are compared as
+/// text.
+fn plain(text: &mut String, value: &Value, null: &str) {
+    // Writing to a String cannot fail.
+    let _ = match value {
+        Value::BigInt(Some(it)) => write!(text, "{it}"),
+        Value::Decimal(Some(it)) => write!(text, "\"{it}\""),
+        Value::Uuid(Some(it)) => write!(text, "\"{}\"", it.simple()),
+        Value::ChronoDateTimeUtc(Some(it)) => {
+            write!(text, "\"{}\"", it.to_rfc3339_opts(SecondsFormat::AutoSi, false))
+        }
+        // The venue binds no other kinds: a value of one is refused by its column, which is not null, or is nothing.
+        _ => write!(text, "{null}"),
+    };
+}
+
+fn quoted_for_array(text: &mut String, element: &str) {
+    text.push('"');
+    for letter in element.chars() {
+        if matches!(letter, '"' | '\\') {
+            text.push('\\');
+        }
+        text.push(letter);
+    }
+    text.push('"');
+}
+
+fn quoted_for_json(text: &mut String, element: &str) {
+    text.push('"');
+    for letter in element.chars() {
+        match letter {
+            '"' | '\\' => {
+                text.push('\\');
+                text.push(letter);
+            }
+            // Writing to a String cannot fail.
+            '\0'..='\x1f' => drop(write!(text, "\\u{:04x}", u32::from(letter))),
+            _ => text.push(letter),
+        }
+    }
+    text.push('"');
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn insert(table: &str, rows: i64) -> Insert {
+    const COLUMNS: Columns = &[("a", Kind::BigInt), ("b", Kind::Text), ("c", Kind::Uuid)];
+
+    fn row(number: i64) -> Vec<Value> {
+        vec![
+            number.into(),
+            Value::String(None),
+            Uuid::from_u128(u128::try_from(number).unwrap()).into(),
+        ]
+    }
+
+    fn insert(table: &'static str, rows: i64) -> Insert {
         Insert {
-            head: format!("INSERT INTO {table} VALUES "),
-            rows: (0..rows)
-                .map(|row| vec![Value::from(row), Value::from(row)])
-                .collect(),
+            table,
+            columns: COLUMNS,
+            rows: (0..rows).map(row).collect(),
             tail: " ON CONFLICT DO NOTHING",
         }
     }
 
+    fn bound(statement: &Statement) -> Vec<Value> {
+        statement.values.clone().map_or_else(Vec::new, |values| values.0)
+    }
+
     #[test]
     fn values_stand_in_the_order_in_which_they_are_bound() {
-        let sql = || {
-            Sql::new("SELECT a FROM t WHERE b = ")
+        let sql = |backend| {
+            Sql::new(backend, "SELECT a FROM t WHERE b = ")
                 .bind(1_i64)
-                .add(" AND c IN ")
-                .list([Value::from(2_i64), Value::from(3_i64)])
+                .add(" AND c")
+                .any_of(&[Uuid::from_u128(1), Uuid::from_u128(2)])
+                .locking("t")
+                .statement()
         };
-        let postgres = sql().locking("t", DbBackend::Postgres).on(DbBackend::Postgres);
+        let postgres = sql(DbBackend::Postgres);
         assert_eq!(
             postgres.sql,
-            "SELECT a FROM t WHERE b = $1 AND c IN ($2, $3) FOR NO KEY UPDATE OF t"
+            "SELECT a FROM t WHERE b = $1 AND c = ANY($2::text::uuid[]) FOR NO KEY UPDATE OF t"
         );
-        let sqlite = sql().locking("t", DbBackend::Sqlite).on(DbBackend::Sqlite);
-        assert_eq!(sqlite.sql, "SELECT a FROM t WHERE b = ? AND c IN (?, ?)");
-        assert_eq!(sqlite.values, postgres.values);
-        assert_eq!(sqlite.values.map_or(0, |values| values.0.len()), 3);
-    }
-
-    #[test]
-    fn an_empty_list_contains_nothing() {
+        let sqlite = sql(DbBackend::Sqlite);
         assert_eq!(
-            Sql::new("x IN ").list([]).on(DbBackend::Sqlite).sql,
-            "x IN (NULL)"
+            sqlite.sql,
+            "SELECT a FROM t WHERE b = ? AND c IN (SELECT unhex(value) FROM json_each(?))"
         );
+        let ids = "\"00000000000000000000000000000001\",\"00000000000000000000000000000002\"";
+        assert_eq!(bound(&postgres), [1_i64.into(), format!("{{{ids}}}").into()]);
+        assert_eq!(bound(&sqlite), [1_i64.into(), format!("[{ids}]").into()]);
     }
 
     #[test]
-    fn postgres_writes_many_tables_at_once() {
-        let written = statements(
-            vec![insert("a", 1), insert("b", 0), insert("c", 2)],
-            DbBackend::Postgres,
-        );
-        let texts: Vec<_> = written.iter().map(|statement| statement.sql.as_str()).collect();
-        assert_eq!(
-            texts,
-            [
-                "WITH w0 AS (INSERT INTO a VALUES ($1, $2) ON CONFLICT DO NOTHING) \
-              INSERT INTO c VALUES ($3, $4), ($5, $6) ON CONFLICT DO NOTHING"
-            ]
-        );
-        let written = statements(vec![insert("a", 1), insert("c", 2)], DbBackend::Sqlite);
-        assert_eq!(written.len(), 2);
-        assert!(statements(vec![insert("a", 0)], DbBackend::Postgres).is_empty());
-    }
-
-    #[test]
-    fn no_statement_grows_beyond_what_a_database_takes() {
-        for (backend, most) in [
-            (DbBackend::Postgres, VALUES_MAX),
-            (DbBackend::Sqlite, 2 * ROWS_MAX),
+    fn many_tables_are_written_by_one_call_whose_text_does_not_grow_with_the_rows() {
+        for (backend, text) in [
+            (
+                DbBackend::Postgres,
+                "WITH w0 AS (INSERT INTO a (a, b, c) SELECT a, b, c FROM \
+                 unnest($1::text::bigint[], $2::text::text[], $3::text::uuid[]) AS v(a, b, c) WHERE true \
+                 ON CONFLICT DO NOTHING) INSERT INTO c (a, b, c) SELECT a, b, c FROM \
+                 unnest($4::text::bigint[], $5::text::text[], $6::text::uuid[]) AS v(a, b, c) WHERE true \
+                 ON CONFLICT DO NOTHING",
+            ),
+            (
+                DbBackend::Sqlite,
+                "INSERT INTO a (a, b, c) SELECT a, b, c FROM (SELECT value ->> 0 AS a, value ->> 1 AS b, \
+                 unhex(value ->> 2) AS c FROM json_each(?)) AS v WHERE true ON CONFLICT DO NOTHING; \
+                 INSERT INTO c (a, b, c) SELECT a, b, c FROM (SELECT value ->> 0 AS a, value ->> 1 AS b, \
+                 unhex(value ->> 2) AS c FROM json_each(?)) AS v WHERE true ON CONFLICT DO NOTHING",
+            ),
         ] {
-            let written = statements(vec![insert("a", 40_000), insert("b", 1)], backend);
-            let sizes: Vec<_> = written
-                .iter()
-                .map(|statement| statement.values.as_ref().map_or(0, |values| values.0.len()))
-                .collect();
-            assert!(sizes.iter().all(|size| *size <= most), "{sizes:?}");
-            assert_eq!(sizes.iter().sum::<usize>(), 80_002);
+            for rows in [1, 1_000] {
+                let inserts = [insert("a", rows), insert("b", 0), insert("c", rows)];
+                assert_eq!(statement(&inserts, backend).unwrap().sql, text);
+            }
+            assert!(statement(&[insert("a", 0)], backend).is_none());
         }
+    }
+
+    #[test]
+    fn text_is_quoted_so_that_nothing_in_it_is_taken_for_more() {
+        let values = || {
+            [
+                Value::from("a\"b\\c,}\n"),
+                Value::String(None),
+                Value::from("NULL"),
+                Value::from(true),
+                Value::Bool(None),
+                Value::from(i64::MAX),
+                Value::from(rust_decimal::Decimal::new(150, 2)),
+            ]
+            .into_iter()
+        };
+        assert_eq!(
+            array_text(values()),
+            "{\"a\\\"b\\\\c,}\n\",NULL,\"NULL\",t,NULL,9223372036854775807,\"1.50\"}"
+        );
+        assert_eq!(
+            json_array(values()),
+            "[\"a\\\"b\\\\c,}\\u000a\",null,\"NULL\",1,null,9223372036854775807,\"1.50\"]"
+        );
     }
 }

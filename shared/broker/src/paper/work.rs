@@ -1,19 +1,27 @@
-//! The transactions of the venue: each locks a part of the book, lets a [`Desk`] act, and saves what has changed.
+//! The transactions of the venue: each locks a part of the book, lets a [`Desk`] act, and saves what has changed. How
+//! many statements one has does not depend on how many orders it is about.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use async_trait::async_trait;
 use domain::id::{AssetId, ConnectionId, OrderId};
 use domain::quote::Quote;
-use platform::clock::SharedClock;
 use sea_orm::DatabaseTransaction;
 
+use super::asking::{Ask, Wish};
 use super::book;
 use super::connect::Work;
 use super::desk::Desk;
 use super::error::BookError;
-use super::rules::PaperRules;
-use crate::{Connection, Outcome, OutgoingOrder};
+use super::house::House;
+use super::rows::AssetRow;
+use crate::Outcome;
+
+/// Orders that one transaction lets expire or begin to work at most.
+const DUE_PAGE: u16 = 500;
+
+/// Orders of one side of an instrument that meet a quote in one transaction at most.
+const MATCH_PAGE: u16 = 64;
 
 /// Makes the rows of instruments that have none yet.
 #[derive(Debug)]
@@ -28,84 +36,143 @@ impl Work for Listing<'_> {
     }
 }
 
-/// What a client wants of an order.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Wish<'a> {
-    /// That it be taken.
-    Submit(&'a OutgoingOrder),
-    /// That it end.
-    Cancel(OrderId),
-    /// That the second take the place of the first.
-    Replace(OrderId, &'a OutgoingOrder),
-}
-
-impl Wish<'_> {
-    fn order_ids(&self) -> Vec<OrderId> {
-        match self {
-            Self::Submit(order) => vec![order.id],
-            Self::Cancel(id) => vec![*id],
-            Self::Replace(old, new) => vec![*old, new.id],
-        }
-    }
-}
-
-/// A client's wish, for one account and one instrument.
+/// Clients' wishes, in the order in which they came.
 #[derive(Debug)]
-pub(super) struct Request<'a> {
-    pub(super) rules: &'a PaperRules,
-    pub(super) clock: &'a SharedClock,
-    pub(super) connection: &'a Connection,
-    pub(super) asset_id: AssetId,
-    pub(super) wish: Wish<'a>,
+pub(super) struct Batch<'a> {
+    pub(super) house: &'a House,
+    pub(super) asks: &'a [Ask],
+}
+
+/// The part of the book that a batch needs.
+#[derive(Debug, Default)]
+struct Needs {
+    assets: BTreeSet<AssetId>,
+    accounts: BTreeSet<ConnectionId>,
+    orders: BTreeSet<OrderId>,
+}
+
+impl Batch<'_> {
+    fn canceled(&self) -> impl Iterator<Item = (&Ask, OrderId)> {
+        self.asks.iter().filter_map(|ask| match &ask.wish {
+            Wish::Cancel(id) => Some((ask, *id)),
+            Wish::Submit(_) | Wish::Replace(..) => None,
+        })
+    }
+
+    /// What is needed, where the orders to be canceled are of the instruments `placed`.
+    fn needs(&self, placed: &HashMap<OrderId, AssetId>) -> Needs {
+        let mut needs = Needs::default();
+        for ask in self.asks {
+            let (Wish::Submit(order) | Wish::Replace(_, order)) = &ask.wish else {
+                continue;
+            };
+            needs.assets.insert(order.asset_id);
+            needs.accounts.insert(ask.connection.id);
+            needs.orders.insert(order.id);
+            if let Wish::Replace(old, _) = ask.wish {
+                needs.orders.insert(old);
+            }
+        }
+        for (ask, id) in self.canceled() {
+            // An order that the book does not have may have come with this batch, and else is unknown.
+            if let Some(asset_id) = placed.get(&id) {
+                needs.assets.insert(*asset_id);
+                needs.orders.insert(id);
+            }
+            if needs.orders.contains(&id) {
+                needs.accounts.insert(ask.connection.id);
+            }
+        }
+        needs
+    }
 }
 
 #[async_trait]
-impl Work for Request<'_> {
-    type Answer = Outcome;
+impl Work for Batch<'_> {
+    /// One for each wish, in their order.
+    type Answer = Vec<Outcome>;
 
-    async fn run(&self, transaction: &DatabaseTransaction) -> Result<Outcome, BookError> {
-        let assets = book::lock_assets(transaction, &[self.asset_id]).await?;
-        // Taken under the lock: who is first there is first at its price.
-        let now = self.clock.now();
-        let mut desk = Desk::new(self.rules, now, assets);
-        let connection = self.connection;
-        let ids = [connection.id];
-        let mut accounts = book::lock_accounts(transaction, &ids).await?;
-        if accounts.is_empty() {
-            book::open_accounts(transaction, &[(connection.id, connection.starting_cash)], now).await?;
-            accounts = book::lock_accounts(transaction, &ids).await?;
-        }
-        desk.add_accounts(accounts);
-        desk.add_positions(book::positions(transaction, &ids, &[self.asset_id]).await?);
-        desk.add_orders(book::orders(transaction, &self.wish.order_ids()).await?);
-        let outcome = match self.wish {
-            Wish::Submit(order) => desk.submit(connection.id, order)?,
-            Wish::Cancel(id) => desk.cancel(connection.id, id)?,
-            Wish::Replace(old, new) => desk.replace(connection.id, old, new)?,
+    async fn run(&self, transaction: &DatabaseTransaction) -> Result<Vec<Outcome>, BookError> {
+        let canceled: Vec<OrderId> = self.canceled().map(|(_, id)| id).collect();
+        let placed = match canceled.as_slice() {
+            [] => HashMap::new(),
+            ids => book::order_assets(transaction, ids).await?,
         };
+        let needs = self.needs(&placed);
+        let mut desk = Desk::new(&self.house.rules, self.house.clock.now(), Vec::new());
+        if !needs.orders.is_empty() {
+            let (assets, accounts, ids) = (
+                listed(&needs.assets),
+                listed(&needs.accounts),
+                listed(&needs.orders),
+            );
+            desk.add_assets(book::lock_assets(transaction, &assets).await?);
+            // Taken under the lock: who is first there is first at its price.
+            desk.now = self.house.clock.now();
+            let (open, positions) = book::lock_accounts(transaction, &accounts, &assets).await?;
+            if open.len() < accounts.len() {
+                let open: BTreeSet<_> = open.iter().map(|account| account.connection_id).collect();
+                return Err(BookError::NotOpen(
+                    needs.accounts.difference(&open).copied().collect(),
+                ));
+            }
+            desk.add_accounts(open);
+            desk.add_positions(positions);
+            let orders = book::orders(transaction, &ids).await?;
+            // Another process has taken an order that this batch both sends and cancels, and for another instrument.
+            if orders
+                .iter()
+                .any(|order| !needs.assets.contains(&order.asset_id) && canceled.contains(&order.id))
+            {
+                return Err(BookError::Overtaken);
+            }
+            desk.add_orders(orders);
+        }
+        let mut outcomes = Vec::with_capacity(self.asks.len());
+        for ask in self.asks {
+            let connection_id = ask.connection.id;
+            outcomes.push(match &ask.wish {
+                Wish::Submit(order) => desk.submit(connection_id, order)?,
+                Wish::Cancel(id) => desk.cancel(connection_id, *id)?,
+                Wish::Replace(old, new) => desk.replace(connection_id, *old, new)?,
+            });
+        }
         book::save(transaction, &mut desk).await?;
-        Ok(outcome)
+        Ok(outcomes)
     }
+}
+
+fn listed<T: Copy>(ids: &BTreeSet<T>) -> Vec<T> {
+    ids.iter().copied().collect()
 }
 
 /// Quotes and time for some instruments: their orders fill, expire and begin to work.
 #[derive(Debug)]
 pub(super) struct Feed<'a> {
-    pub(super) rules: &'a PaperRules,
-    pub(super) clock: &'a SharedClock,
+    pub(super) house: &'a House,
     /// In the order of their ids.
     pub(super) asset_ids: &'a [AssetId],
-    pub(super) quotes: &'a BTreeMap<AssetId, &'a Quote>,
+    pub(super) quotes: &'a BTreeMap<AssetId, Quote>,
+}
+
+/// What came of one page of a [`Feed`].
+#[derive(Debug)]
+pub(super) struct Fed {
+    /// The accounts that the journal has new rows for.
+    pub(super) told: BTreeSet<ConnectionId>,
+    /// The instruments, as they are now.
+    pub(super) assets: Vec<AssetRow>,
+    /// Whether nothing is left to do; else the same feed goes on in another transaction.
+    pub(super) is_done: bool,
 }
 
 #[async_trait]
 impl Work for Feed<'_> {
-    /// The accounts that the journal has new rows for.
-    type Answer = BTreeSet<ConnectionId>;
+    type Answer = Fed;
 
-    async fn run(&self, transaction: &DatabaseTransaction) -> Result<BTreeSet<ConnectionId>, BookError> {
+    async fn run(&self, transaction: &DatabaseTransaction) -> Result<Fed, BookError> {
         let assets = book::lock_assets(transaction, self.asset_ids).await?;
-        let mut desk = Desk::new(self.rules, self.clock.now(), assets);
+        let mut desk = Desk::new(&self.house.rules, self.house.clock.now(), assets);
         let mut met = Vec::new();
         for id in self.asset_ids {
             if let Some(quote) = self.quotes.get(id)
@@ -114,22 +181,40 @@ impl Work for Feed<'_> {
                 met.push(*id);
             }
         }
-        // The quotes are written first: the next statement compares orders with them.
-        book::save(transaction, &mut desk).await?;
-        let orders = book::orders_to_act_on(transaction, self.asset_ids, &met, desk.now).await?;
-        if orders.is_empty() {
-            return Ok(BTreeSet::new());
+        let due = book::due_orders(transaction, self.asset_ids, desk.now, DUE_PAGE.into()).await?;
+        // Time first: no order fills after its end.
+        let has_passed = due.len() < usize::from(DUE_PAGE);
+        desk.add_orders(due);
+        let mut crossing = Vec::new();
+        if has_passed && !met.is_empty() {
+            let mut levels = Vec::with_capacity(2 * met.len());
+            for id in &met {
+                levels.extend(desk.levels(*id)?);
+            }
+            crossing = book::crossing_orders(transaction, &levels, MATCH_PAGE.into()).await?;
         }
-        desk.add_orders(orders);
+        let page: BTreeSet<OrderId> = crossing.iter().map(|order| order.id).collect();
+        desk.add_orders(crossing);
         let connections = desk.order_connections();
-        desk.add_accounts(book::lock_accounts(transaction, &connections).await?);
-        desk.add_positions(book::positions(transaction, &connections, self.asset_ids).await?);
-        desk.pass_time()?;
-        for id in &met {
-            desk.match_asset(*id)?;
+        if !connections.is_empty() {
+            let (accounts, positions) =
+                book::lock_accounts(transaction, &connections, self.asset_ids).await?;
+            desk.add_accounts(accounts);
+            desk.add_positions(positions);
+            desk.pass_time()?;
+        }
+        let mut is_done = has_passed;
+        if has_passed {
+            for id in &met {
+                is_done &= desk.match_asset(*id, &page, MATCH_PAGE.into())?;
+            }
         }
         let told = desk.told();
         book::save(transaction, &mut desk).await?;
-        Ok(told)
+        Ok(Fed {
+            told,
+            assets: desk.into_assets(),
+            is_done,
+        })
     }
 }

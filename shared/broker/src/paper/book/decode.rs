@@ -19,6 +19,7 @@ use super::super::amount::AmountColumn;
 use super::super::error::BookError;
 use super::super::hours::Phase;
 use super::super::rows::{AccountRow, AssetRow, Ended, JournalRow, OrderRow, PositionRow, Quoted};
+use super::Position;
 
 /// A row, with the name of its table for what is wrong with it.
 struct Row<'a> {
@@ -130,7 +131,7 @@ pub(super) fn account(row: &QueryResult) -> Result<AccountRow, BookError> {
     })
 }
 
-pub(super) fn position(row: &QueryResult) -> Result<((ConnectionId, AssetId), PositionRow), BookError> {
+pub(super) fn position(row: &QueryResult) -> Result<Position, BookError> {
     let row = Row {
         row,
         table: "paper_positions",
@@ -144,6 +145,31 @@ pub(super) fn position(row: &QueryResult) -> Result<((ConnectionId, AssetId), Po
         held: row.amount("held")?,
     };
     Ok((key, position))
+}
+
+/// The position beside an account, where it has one.
+pub(super) fn joined_position(row: &QueryResult) -> Result<Option<Position>, BookError> {
+    let row = Row {
+        row,
+        table: "paper_positions",
+    };
+    let Some(asset_id) = row.get::<Option<Uuid>>("asset_id")? else {
+        return Ok(None);
+    };
+    let key = (ConnectionId(row.get("connection_id")?), AssetId(asset_id));
+    let position = PositionRow {
+        quantity: row.amount("quantity")?,
+        held: row.amount("position_held")?,
+    };
+    Ok(Some((key, position)))
+}
+
+pub(super) fn order_asset(row: &QueryResult) -> Result<(OrderId, AssetId), BookError> {
+    let row = Row {
+        row,
+        table: "paper_orders",
+    };
+    Ok((OrderId(row.get("id")?), AssetId(row.get("asset_id")?)))
 }
 
 pub(super) fn order(row: &QueryResult) -> Result<OrderRow, BookError> {
@@ -189,6 +215,16 @@ pub(super) fn order(row: &QueryResult) -> Result<OrderRow, BookError> {
         reason: row.get("reason")?,
         closed_at: row.get("closed_at")?,
     })
+}
+
+/// The index of the place that a row of the journal was read for.
+pub(super) fn place(row: &QueryResult) -> Result<usize, BookError> {
+    let row = Row {
+        row,
+        table: "paper_journal",
+    };
+    let place: i64 = row.get("place")?;
+    usize::try_from(place).map_err(|error| row.wrong("place", &error))
 }
 
 pub(super) fn journal(row: &QueryResult) -> Result<JournalRow, BookError> {

@@ -8,14 +8,17 @@
 mod decode;
 mod save;
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use domain::id::{AssetId, ConnectionId, OrderId};
+use domain::order::Side;
 use rust_decimal::Decimal;
-use sea_orm::{ConnectionTrait, QueryResult, Value};
+use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Value};
 
 use super::error::BookError;
-use super::rows::{AccountRow, AssetRow, JournalRow, OrderRow, PositionRow};
-use super::sql::Sql;
+use super::rows::{AccountRow, AssetRow, JournalRow, Level, OrderRow, PositionRow};
+use super::sql::{Columns, Kind, Sql};
 
 pub(super) use save::{open_accounts, save, save_assets};
 
@@ -27,16 +30,12 @@ const ORDER_COLUMNS: &str = "o.id, o.connection_id, o.asset_id, o.replaces, o.si
                              o.due_at, o.is_working, o.filled_quantity, o.filled_cost, o.fills, o.held, o.ended, \
                              o.reason, o.closed_at";
 
-/// The most ids in one list.
-const IDS_MAX: usize = 500;
-
-async fn all(connection: &impl ConnectionTrait, sql: Sql) -> Result<Vec<QueryResult>, BookError> {
-    let statement = sql.on(connection.get_database_backend());
-    Ok(connection.query_all_raw(statement).await?)
+fn sql(connection: &impl ConnectionTrait, text: &str) -> Sql {
+    Sql::new(connection.get_database_backend(), text)
 }
 
-fn ids<T: Copy + Into<uuid::Uuid>>(ids: &[T]) -> impl Iterator<Item = Value> {
-    ids.iter().map(|id| Value::from((*id).into()))
+async fn all(connection: &impl ConnectionTrait, sql: Sql) -> Result<Vec<QueryResult>, BookError> {
+    Ok(connection.query_all_raw(sql.statement()).await?)
 }
 
 /// The instruments `ids`, read without a lock.
@@ -44,10 +43,10 @@ pub(super) async fn assets(
     connection: &impl ConnectionTrait,
     asset_ids: &[AssetId],
 ) -> Result<Vec<AssetRow>, BookError> {
-    let sql = Sql::new("SELECT ")
+    let sql = sql(connection, "SELECT ")
         .add(ASSET_COLUMNS)
-        .add(" FROM paper_assets WHERE asset_id IN ")
-        .list(ids(asset_ids));
+        .add(" FROM paper_assets WHERE asset_id")
+        .any_of(asset_ids);
     all(connection, sql).await?.iter().map(decode::asset).collect()
 }
 
@@ -56,54 +55,50 @@ pub(super) async fn lock_assets(
     connection: &impl ConnectionTrait,
     asset_ids: &[AssetId],
 ) -> Result<Vec<AssetRow>, BookError> {
-    let sql = Sql::new("SELECT ")
+    let sql = sql(connection, "SELECT ")
         .add(ASSET_COLUMNS)
-        .add(" FROM paper_assets WHERE asset_id IN ")
-        .list(ids(asset_ids))
+        .add(" FROM paper_assets WHERE asset_id")
+        .any_of(asset_ids)
         .add(" ORDER BY asset_id")
-        .locking("paper_assets", connection.get_database_backend());
+        .locking("paper_assets");
     all(connection, sql).await?.iter().map(decode::asset).collect()
 }
 
-/// Locks the accounts `ids`: the second lock of every transaction. Those that are not open are left out.
+/// What an account owns of an instrument.
+pub(super) type Position = ((ConnectionId, AssetId), PositionRow);
+
+/// Accounts, and what they own.
+pub(super) type Owned = (Vec<AccountRow>, Vec<Position>);
+
+/// Locks the accounts `ids`, the second lock of every transaction, and reads what they own of the instruments, which are
+/// locked already. Accounts that are not open are left out.
 pub(super) async fn lock_accounts(
     connection: &impl ConnectionTrait,
     connection_ids: &[ConnectionId],
-) -> Result<Vec<AccountRow>, BookError> {
-    let mut accounts = Vec::with_capacity(connection_ids.len());
-    for chunk in connection_ids.chunks(IDS_MAX) {
-        let sql = Sql::new(
-            "SELECT connection_id, cash, held, last_seq FROM paper_accounts WHERE connection_id IN ",
-        )
-        .list(ids(chunk))
-        .add(" ORDER BY connection_id")
-        .locking("paper_accounts", connection.get_database_backend());
-        for row in all(connection, sql).await? {
-            accounts.push(decode::account(&row)?);
-        }
-    }
-    Ok(accounts)
-}
-
-/// What the accounts own of the instruments, with the keys.
-pub(super) async fn positions(
-    connection: &impl ConnectionTrait,
-    connection_ids: &[ConnectionId],
     asset_ids: &[AssetId],
-) -> Result<Vec<((ConnectionId, AssetId), PositionRow)>, BookError> {
-    let mut positions = Vec::new();
-    for chunk in connection_ids.chunks(IDS_MAX) {
-        let sql = Sql::new(
-            "SELECT connection_id, asset_id, quantity, held FROM paper_positions WHERE connection_id IN ",
-        )
-        .list(ids(chunk))
-        .add(" AND asset_id IN ")
-        .list(ids(asset_ids));
-        for row in all(connection, sql).await? {
-            positions.push(decode::position(&row)?);
+) -> Result<Owned, BookError> {
+    let sql = sql(
+        connection,
+        "SELECT a.connection_id, a.cash, a.held, a.last_seq, p.asset_id, p.quantity, p.held AS position_held \
+         FROM paper_accounts a LEFT JOIN paper_positions p ON p.connection_id = a.connection_id AND p.asset_id",
+    )
+    .any_of(asset_ids)
+    .add(" WHERE a.connection_id")
+    .any_of(connection_ids)
+    .add(" ORDER BY a.connection_id")
+    .locking("a");
+    let (mut accounts, mut positions) = (Vec::<AccountRow>::new(), Vec::new());
+    for row in all(connection, sql).await? {
+        let account = decode::account(&row)?;
+        positions.extend(decode::joined_position(&row)?);
+        if accounts
+            .last()
+            .is_none_or(|last| last.connection_id != account.connection_id)
+        {
+            accounts.push(account);
         }
     }
-    Ok(positions)
+    Ok((accounts, positions))
 }
 
 /// The orders `ids`.
@@ -111,42 +106,85 @@ pub(super) async fn orders(
     connection: &impl ConnectionTrait,
     order_ids: &[OrderId],
 ) -> Result<Vec<OrderRow>, BookError> {
-    let sql = Sql::new("SELECT ")
+    let sql = sql(connection, "SELECT ")
         .add(ORDER_COLUMNS)
-        .add(" FROM paper_orders o WHERE o.id IN ")
-        .list(ids(order_ids));
+        .add(" FROM paper_orders o WHERE o.id")
+        .any_of(order_ids);
     all(connection, sql).await?.iter().map(decode::order).collect()
 }
 
-/// Open orders of the instruments `due` whose time has come by `now`, and those of `met` that its quote may fill.
-pub(super) async fn orders_to_act_on(
+/// The instruments of the orders `ids`, which never change: they can be read before a lock is taken.
+pub(super) async fn order_assets(
     connection: &impl ConnectionTrait,
-    due: &[AssetId],
-    met: &[AssetId],
+    order_ids: &[OrderId],
+) -> Result<HashMap<OrderId, AssetId>, BookError> {
+    let sql = sql(connection, "SELECT id, asset_id FROM paper_orders WHERE id").any_of(order_ids);
+    all(connection, sql)
+        .await?
+        .iter()
+        .map(decode::order_asset)
+        .collect()
+}
+
+/// At most `limit` open orders of the instruments whose time has come by `now`, the longest due first.
+pub(super) async fn due_orders(
+    connection: &impl ConnectionTrait,
+    asset_ids: &[AssetId],
     now: DateTime<Utc>,
+    limit: i64,
 ) -> Result<Vec<OrderRow>, BookError> {
-    let mut sql = Sql::new("SELECT ")
+    let sql = sql(connection, "SELECT ")
         .add(ORDER_COLUMNS)
         .add(" FROM paper_orders o WHERE o.closed_at IS NULL AND o.due_at <= ")
         .bind(now)
-        .add(" AND o.asset_id IN ")
-        .list(ids(due));
-    if !met.is_empty() {
-        for (side, is_met) in [
-            ("buy", "o.price_key >= a.ask_key"),
-            ("sell", "o.price_key <= a.bid_key"),
-        ] {
-            sql = sql
-                .add(" UNION ALL SELECT ")
-                .add(ORDER_COLUMNS)
-                .add(" FROM paper_assets a JOIN paper_orders o ON o.asset_id = a.asset_id AND o.closed_at IS NULL AND o.side = '")
-                .add(side)
-                .add("' AND ")
-                .add(is_met)
-                .add(" WHERE a.asset_id IN ")
-                .list(ids(met));
-        }
-    }
+        .add(" AND o.asset_id")
+        .any_of(asset_ids)
+        .add(" ORDER BY o.due_at LIMIT ")
+        .bind(limit);
+    all(connection, sql).await?.iter().map(decode::order).collect()
+}
+
+/// At most `limit` open orders that reach each of `levels`: those that come first at it.
+pub(super) async fn crossing_orders(
+    connection: &impl ConnectionTrait,
+    levels: &[Level],
+    limit: i64,
+) -> Result<Vec<OrderRow>, BookError> {
+    const LEVELS: Columns = &[
+        ("asset_id", Kind::Uuid),
+        ("key", Kind::BigInt),
+        ("is_regular", Kind::Bool),
+    ];
+    let backend = connection.get_database_backend();
+    let side = |side: Side, reaches: &str, order: &str| {
+        let rows: Vec<Vec<Value>> = levels
+            .iter()
+            .filter(|level| level.side == side)
+            .map(|level| vec![level.asset_id.0.into(), level.key.into(), level.is_regular.into()])
+            .collect();
+        // SQLite knows no LATERAL, PostgreSQL plans the other form badly.
+        let (join, columns, end) = match backend {
+            DbBackend::Postgres => (" CROSS JOIN LATERAL (SELECT ", "i.*", ") AS o"),
+            _ => (" CROSS JOIN paper_orders o WHERE o.id IN (SELECT ", "i.id", ")"),
+        };
+        let best = format!(
+            "{columns} FROM paper_orders i WHERE i.asset_id = v.asset_id AND i.closed_at IS NULL AND i.side = '{}' \
+             AND i.price_key {reaches} v.key AND (i.extended_hours OR v.is_regular) \
+             ORDER BY i.price_key {order}, i.entered_at, i.id LIMIT ",
+            side.as_str()
+        );
+        Sql::new(backend, "SELECT ")
+            .add(ORDER_COLUMNS)
+            .add(" FROM ")
+            .rows(LEVELS, &rows, "v")
+            .add(join)
+            .add(&best)
+            .bind(limit)
+            .add(end)
+    };
+    let sql = side(Side::Sell, "<=", "ASC")
+        .add(" UNION ALL ")
+        .append(side(Side::Buy, ">=", "DESC"));
     all(connection, sql).await?.iter().map(decode::order).collect()
 }
 
@@ -154,41 +192,91 @@ pub(super) async fn orders_to_act_on(
 pub(super) async fn due_assets(
     connection: &impl ConnectionTrait,
     now: DateTime<Utc>,
-    limit: u64,
+    limit: i64,
 ) -> Result<Vec<AssetId>, BookError> {
-    let sql = Sql::new("SELECT DISTINCT asset_id FROM paper_orders WHERE closed_at IS NULL AND due_at <= ")
-        .bind(now)
-        .add(" LIMIT ")
-        .bind(clamped(limit));
+    let sql = sql(
+        connection,
+        "SELECT DISTINCT asset_id FROM paper_orders WHERE closed_at IS NULL AND due_at <= ",
+    )
+    .bind(now)
+    .add(" LIMIT ")
+    .bind(limit);
     all(connection, sql).await?.iter().map(decode::asset_id).collect()
 }
 
 /// Instruments with open orders.
 pub(super) async fn resting_assets(connection: &impl ConnectionTrait) -> Result<Vec<AssetId>, BookError> {
-    let sql = Sql::new(
-        "SELECT a.asset_id FROM paper_assets a WHERE EXISTS \
-         (SELECT 1 FROM paper_orders o WHERE o.asset_id = a.asset_id AND o.closed_at IS NULL) ORDER BY a.asset_id",
+    let rests = |side: &str| {
+        format!(
+            "EXISTS (SELECT 1 FROM paper_orders o WHERE o.asset_id = a.asset_id AND o.closed_at IS NULL AND o.side = '{side}')"
+        )
+    };
+    let text = format!(
+        "SELECT a.asset_id FROM paper_assets a WHERE {} OR {} ORDER BY a.asset_id",
+        rests("buy"),
+        rests("sell")
     );
+    let sql = sql(connection, &text);
     all(connection, sql).await?.iter().map(decode::asset_id).collect()
 }
 
-/// At most `limit` journal rows of an account after number `after`.
+/// Where an account's journal is read from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub(super) connection_id: ConnectionId,
+    /// Rows after this number.
+    pub(super) after: i64,
+}
+
+/// At most `limit` journal rows after each of `places`, in the order of their numbers: one answer for each. A row that makes
+/// no sense is its account's failure alone.
 pub(super) async fn journal(
     connection: &impl ConnectionTrait,
-    connection_id: ConnectionId,
-    after: i64,
+    places: &[Place],
     limit: u64,
-) -> Result<Vec<JournalRow>, BookError> {
-    let sql = Sql::new(
-        "SELECT connection_id, seq, order_id, at, kind, is_working, fill_id, quantity, price, fee, is_done, reason \
-         FROM paper_journal WHERE connection_id = ",
+) -> Result<Vec<Result<Vec<JournalRow>, BookError>>, BookError> {
+    const PLACES: Columns = &[
+        ("place", Kind::BigInt),
+        ("connection_id", Kind::Uuid),
+        ("after", Kind::BigInt),
+        ("upto", Kind::BigInt),
+    ];
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows: Vec<Vec<Value>> = (0_i64..)
+        .zip(places)
+        .map(|(index, place)| {
+            vec![
+                index.into(),
+                place.connection_id.0.into(),
+                place.after.into(),
+                // An account's numbers have no gaps.
+                place.after.saturating_add(limit).into(),
+            ]
+        })
+        .collect();
+    let sql = sql(
+        connection,
+        "SELECT v.place, j.connection_id, j.seq, j.order_id, j.at, j.kind, j.is_working, j.fill_id, j.quantity, \
+         j.price, j.fee, j.is_done, j.reason FROM ",
     )
-    .bind(connection_id.0)
-    .add(" AND seq > ")
-    .bind(after)
-    .add(" ORDER BY seq LIMIT ")
-    .bind(clamped(limit));
-    all(connection, sql).await?.iter().map(decode::journal).collect()
+    .rows(PLACES, &rows, "v")
+    .add(
+        " CROSS JOIN paper_journal j WHERE j.connection_id = v.connection_id AND j.seq > v.after AND j.seq <= v.upto \
+          ORDER BY v.place, j.seq",
+    );
+    let mut pages: Vec<_> = places.iter().map(|_| Ok(Vec::new())).collect();
+    for row in all(connection, sql).await? {
+        let place = decode::place(&row)?;
+        if let Some(page) = pages.get_mut(place)
+            && let Ok(rows) = page
+        {
+            match decode::journal(&row) {
+                Ok(row) => rows.push(row),
+                Err(error) => *page = Err(error),
+            }
+        }
+    }
+    Ok(pages)
 }
 
 /// What an account owns.
@@ -196,7 +284,8 @@ pub(super) async fn holdings(
     connection: &impl ConnectionTrait,
     connection_id: ConnectionId,
 ) -> Result<Vec<(AssetId, Decimal)>, BookError> {
-    let sql = Sql::new(
+    let sql = sql(
+        connection,
         "SELECT connection_id, asset_id, quantity, held FROM paper_positions WHERE connection_id = ",
     )
     .bind(connection_id.0)
@@ -213,15 +302,13 @@ pub(super) async fn cash(
     connection: &impl ConnectionTrait,
     connection_id: ConnectionId,
 ) -> Result<Option<Decimal>, BookError> {
-    let sql =
-        Sql::new("SELECT connection_id, cash, held, last_seq FROM paper_accounts WHERE connection_id = ")
-            .bind(connection_id.0);
+    let sql = sql(
+        connection,
+        "SELECT connection_id, cash, held, last_seq FROM paper_accounts WHERE connection_id = ",
+    )
+    .bind(connection_id.0);
     let rows = all(connection, sql).await?;
     rows.first()
         .map(|row| decode::account(row).map(|account| account.cash))
         .transpose()
-}
-
-fn clamped(limit: u64) -> i64 {
-    i64::try_from(limit).unwrap_or(i64::MAX)
 }

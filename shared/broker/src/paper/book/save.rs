@@ -1,22 +1,95 @@
 //! Writing what a [`Desk`] has changed: a handful of statements, however many orders it touched.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use domain::id::{AssetId, ConnectionId};
 use domain::money::Price;
-use domain::order::Amount;
+use domain::order::{Amount, Side};
 use domain::reconcile::Reported;
-use domain::trigger::{Direction, PriceKey};
 use rust_decimal::Decimal;
 use sea_orm::{ConnectionTrait, Value};
 
 use super::super::desk::Desk;
 use super::super::error::BookError;
 use super::super::rows::{AccountRow, AssetRow, JournalRow, OrderRow, PositionRow};
-use super::super::sql::{Insert, statements};
-use super::{ASSET_COLUMNS, ORDER_COLUMNS};
+use super::super::sql::Kind::{BigInt, Bool, Money, Text, Time, Uuid};
+use super::super::sql::{Columns, Insert, statement};
 
-async fn write(connection: &impl ConnectionTrait, inserts: Vec<Insert>) -> Result<(), BookError> {
-    for statement in statements(inserts, connection.get_database_backend()) {
+const ASSETS: Columns = &[
+    ("asset_id", Uuid),
+    ("quoted_at", Time),
+    ("bid", Money),
+    ("bid_size", Money),
+    ("ask", Money),
+    ("ask_size", Money),
+    ("last", Money),
+    ("low", Money),
+    ("high", Money),
+    ("bid_left", Money),
+    ("ask_left", Money),
+    ("bid_key", BigInt),
+    ("ask_key", BigInt),
+    ("matched_in", Text),
+];
+
+const ACCOUNTS: Columns = &[
+    ("connection_id", Uuid),
+    ("cash", Money),
+    ("held", Money),
+    ("last_seq", BigInt),
+    ("opened_at", Time),
+];
+
+const POSITIONS: Columns = &[
+    ("connection_id", Uuid),
+    ("asset_id", Uuid),
+    ("quantity", Money),
+    ("held", Money),
+];
+
+const ORDERS: Columns = &[
+    ("id", Uuid),
+    ("connection_id", Uuid),
+    ("asset_id", Uuid),
+    ("replaces", Uuid),
+    ("side", Text),
+    ("limit_price", Money),
+    ("price_key", BigInt),
+    ("time_in_force", Text),
+    ("quantity", Money),
+    ("notional", Money),
+    ("extended_hours", Bool),
+    ("entered_at", Time),
+    ("expires_at", Time),
+    ("due_at", Time),
+    ("is_working", Bool),
+    ("filled_quantity", Money),
+    ("filled_cost", Money),
+    ("fills", BigInt),
+    ("held", Money),
+    ("ended", Text),
+    ("reason", Text),
+    ("closed_at", Time),
+];
+
+const JOURNAL: Columns = &[
+    ("connection_id", Uuid),
+    ("seq", BigInt),
+    ("order_id", Uuid),
+    ("at", Time),
+    ("kind", Text),
+    ("is_working", Bool),
+    ("fill_id", Text),
+    ("quantity", Money),
+    ("price", Money),
+    ("fee", Money),
+    ("is_done", Bool),
+    ("reason", Text),
+];
+
+async fn write(connection: &impl ConnectionTrait, inserts: &[Insert]) -> Result<(), BookError> {
+    if let Some(statement) = statement(inserts, connection.get_database_backend()) {
         connection.execute_raw(statement).await?;
     }
     Ok(())
@@ -25,7 +98,7 @@ async fn write(connection: &impl ConnectionTrait, inserts: Vec<Insert>) -> Resul
 /// Opens accounts with their starting cash, where they are not open yet; in the order of their ids.
 pub(in super::super) async fn open_accounts(
     connection: &impl ConnectionTrait,
-    accounts: &[(ConnectionId, Decimal)],
+    accounts: &BTreeMap<ConnectionId, Decimal>,
     now: DateTime<Utc>,
 ) -> Result<(), BookError> {
     let rows = accounts.iter().map(|(connection_id, cash)| {
@@ -38,12 +111,12 @@ pub(in super::super) async fn open_accounts(
         ]
     });
     let insert = Insert {
-        head: "INSERT INTO paper_accounts (connection_id, cash, held, last_seq, opened_at) VALUES "
-            .to_owned(),
+        table: "paper_accounts",
+        columns: ACCOUNTS,
         rows: rows.collect(),
         tail: " ON CONFLICT (connection_id) DO NOTHING",
     };
-    write(connection, vec![insert]).await
+    write(connection, &[insert]).await
 }
 
 /// Makes rows for instruments that have none yet; in the order of their ids.
@@ -53,26 +126,25 @@ pub(in super::super) async fn save_assets(
 ) -> Result<(), BookError> {
     let rows = asset_ids.iter().map(|id| vec![id.0.into(), "closed".into()]);
     let insert = Insert {
-        head: "INSERT INTO paper_assets (asset_id, matched_in) VALUES ".to_owned(),
+        table: "paper_assets",
+        columns: &[("asset_id", Uuid), ("matched_in", Text)],
         rows: rows.collect(),
         tail: " ON CONFLICT (asset_id) DO NOTHING",
     };
-    write(connection, vec![insert]).await
+    write(connection, &[insert]).await
 }
 
-/// Writes everything that `desk` has changed.
+/// Writes everything that `desk` has changed, in one call.
 pub(in super::super) async fn save(
     connection: &impl ConnectionTrait,
     desk: &mut Desk<'_>,
 ) -> Result<(), BookError> {
     let changes = desk.take_changes();
-    let insert_order = format!(
-        "INSERT INTO paper_orders ({}) VALUES ",
-        ORDER_COLUMNS.replace("o.", "")
-    );
-    let inserts = vec![
+    let now = desk.now;
+    let inserts = [
         Insert {
-            head: format!("INSERT INTO paper_assets ({ASSET_COLUMNS}) VALUES "),
+            table: "paper_assets",
+            columns: ASSETS,
             rows: changes.assets.iter().filter_map(asset_values).collect(),
             tail: " ON CONFLICT (asset_id) DO UPDATE SET quoted_at = excluded.quoted_at, bid = excluded.bid, \
                    bid_size = excluded.bid_size, ask = excluded.ask, ask_size = excluded.ask_size, \
@@ -82,25 +154,37 @@ pub(in super::super) async fn save(
         },
         // The accounts are there, and locked: only their amounts are written.
         Insert {
-            head: "INSERT INTO paper_accounts (connection_id, cash, held, last_seq, opened_at) VALUES ".to_owned(),
-            rows: changes.accounts.iter().map(|account| account_values(account, desk.now)).collect(),
+            table: "paper_accounts",
+            columns: ACCOUNTS,
+            rows: changes
+                .accounts
+                .iter()
+                .map(|account| account_values(account, now))
+                .collect(),
             tail: " ON CONFLICT (connection_id) DO UPDATE SET cash = excluded.cash, held = excluded.held, \
                    last_seq = excluded.last_seq",
         },
         Insert {
-            head: "INSERT INTO paper_positions (connection_id, asset_id, quantity, held) VALUES ".to_owned(),
-            rows: changes.positions.iter().map(|(key, position)| position_values(*key, position)).collect(),
+            table: "paper_positions",
+            columns: POSITIONS,
+            rows: changes
+                .positions
+                .iter()
+                .map(|(key, position)| position_values(*key, position))
+                .collect(),
             tail: " ON CONFLICT (connection_id, asset_id) DO UPDATE SET quantity = excluded.quantity, \
                    held = excluded.held",
         },
         // An id that another instrument's transaction takes at this moment is refused by the key.
         Insert {
-            head: insert_order.clone(),
+            table: "paper_orders",
+            columns: ORDERS,
             rows: changes.new_orders.iter().map(order_values).collect(),
             tail: "",
         },
         Insert {
-            head: insert_order,
+            table: "paper_orders",
+            columns: ORDERS,
             rows: changes.orders.iter().map(order_values).collect(),
             tail: " ON CONFLICT (id) DO UPDATE SET due_at = excluded.due_at, is_working = excluded.is_working, \
                    filled_quantity = excluded.filled_quantity, filled_cost = excluded.filled_cost, \
@@ -108,14 +192,13 @@ pub(in super::super) async fn save(
                    closed_at = excluded.closed_at",
         },
         Insert {
-            head: "INSERT INTO paper_journal (connection_id, seq, order_id, at, kind, is_working, fill_id, quantity, \
-                   price, fee, is_done, reason) VALUES "
-                .to_owned(),
+            table: "paper_journal",
+            columns: JOURNAL,
             rows: changes.journal.iter().map(journal_values).collect(),
             tail: "",
         },
     ];
-    write(connection, inserts).await
+    write(connection, &inserts).await
 }
 
 fn account_values(account: &AccountRow, now: DateTime<Utc>) -> Vec<Value> {
@@ -143,8 +226,8 @@ fn asset_values(asset: &AssetRow) -> Option<Vec<Value>> {
         quote.high.get().into(),
         step.bid_left.into(),
         step.ask_left.into(),
-        PriceKey::rounded(quote.bid.get(), Direction::Falling).0.into(),
-        PriceKey::rounded(quote.ask.get(), Direction::Rising).0.into(),
+        quoted.price_key(Side::Sell).into(),
+        quoted.price_key(Side::Buy).into(),
         quoted.matched_in.as_str().into(),
     ])
 }

@@ -14,7 +14,7 @@ use super::Desk;
 use crate::{Outcome, OutgoingOrder};
 
 /// The venue's words for an order that it never got.
-pub(in super::super) const UNKNOWN_ORDER: &str = "unknown order";
+const UNKNOWN_ORDER: &str = "unknown order";
 
 impl Desk<'_> {
     /// Takes an order, or answers what became of the same one before.

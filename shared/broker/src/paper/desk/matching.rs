@@ -3,6 +3,8 @@
 //! Orders of an instrument meet a quote in price-time priority: market orders first, then the better limit, then who came
 //! first. They share the quote's size; what one took is gone for all, in every process, until the next quote.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use domain::fill_model::{self, Then};
 use domain::id::{AssetId, OrderId};
@@ -13,7 +15,7 @@ use rust_decimal::Decimal;
 
 use super::super::error::BookError;
 use super::super::hours::{Phase, works_from};
-use super::super::rows::{AssetRow, Ended, Quoted};
+use super::super::rows::{AssetRow, Ended, Level, OrderRow, Quoted};
 use super::super::rules::PaperRules;
 use super::Desk;
 
@@ -44,7 +46,7 @@ pub(in super::super) fn is_news(
 }
 
 impl Desk<'_> {
-    /// Takes a quote; answers whether resting orders are to meet it now.
+    /// Takes a quote; answers whether resting orders are to meet it now, by [`Desk::match_asset`].
     pub(in super::super) fn quote(&mut self, quote: &Quote) -> bool {
         let (rules, now) = (self.rules, self.now);
         let Some(row) = self.assets.get_mut(&quote.asset_id) else {
@@ -54,7 +56,7 @@ impl Desk<'_> {
             return false;
         }
         let same_step = row.quoted.take().filter(|quoted| quoted.quote.at == quote.at);
-        let mut quoted = same_step.unwrap_or_else(|| Quoted {
+        let quoted = same_step.unwrap_or_else(|| Quoted {
             quote: quote.clone(),
             step: fill_model::Step::of(quote),
             matched_in: Phase::Closed,
@@ -62,12 +64,39 @@ impl Desk<'_> {
         let class = rules.assets.get(&quote.asset_id).map(|asset| asset.class);
         let phase = class.map_or(Phase::Closed, |class| Phase::of(class, now, rules.hours));
         let is_met = phase > Phase::Closed && quoted.quote.trust(Purpose::Fill, now, true).is_ok();
-        if is_met {
-            quoted.matched_in = phase;
-        }
         row.quoted = Some(quoted);
         self.changed.assets.insert(quote.asset_id);
         is_met
+    }
+
+    /// What orders must reach to fill at the quote of an instrument, on each side of which something is left.
+    pub(in super::super) fn levels(&self, asset_id: AssetId) -> Result<Vec<Level>, BookError> {
+        let phase = Phase::of(self.asset(asset_id)?.class, self.now, self.rules.hours);
+        let mut levels = Vec::with_capacity(2);
+        for side in [Side::Sell, Side::Buy] {
+            if let Some(quoted) = self.quoted(asset_id)
+                && self.has_left(asset_id, side)?
+            {
+                levels.push(Level {
+                    asset_id,
+                    side,
+                    key: quoted.price_key(side),
+                    is_regular: phase.lets_trade(false),
+                });
+            }
+        }
+        Ok(levels)
+    }
+
+    /// Whether a quote has units left for orders on `side`.
+    fn has_left(&self, asset_id: AssetId, side: Side) -> Result<bool, BookError> {
+        let least = self.asset(asset_id)?.min_trade_increment;
+        let left = self.quoted(asset_id).map(|quoted| quoted.step.left(side));
+        Ok(left.is_some_and(|left| left > Decimal::ZERO && left >= least))
+    }
+
+    fn quoted(&self, asset_id: AssetId) -> Option<&Quoted> {
+        self.assets.get(&asset_id).and_then(|row| row.quoted.as_ref())
     }
 
     /// Lets time pass for the orders on the desk: those whose time is over expire, those whose market has opened begin to
@@ -101,12 +130,20 @@ impl Desk<'_> {
         Ok(())
     }
 
-    /// Lets the resting orders of an instrument meet its quote.
-    pub(in super::super) fn match_asset(&mut self, asset_id: AssetId) -> Result<(), BookError> {
+    /// Lets a page of the resting orders of an instrument meet its quote: the best, at most `page_max` of a side.
+    ///
+    /// Answers whether that was all. The quote counts as met only then; until then whoever comes new waits behind those
+    /// who are there.
+    pub(in super::super) fn match_asset(
+        &mut self,
+        asset_id: AssetId,
+        page: &BTreeSet<OrderId>,
+        page_max: usize,
+    ) -> Result<bool, BookError> {
         let phase = Phase::of(self.asset(asset_id)?.class, self.now, self.rules.hours);
-        let mut queue: Vec<_> = self
-            .orders
-            .values()
+        let mut queue: Vec<_> = page
+            .iter()
+            .filter_map(|id| self.orders.get(id))
             .filter(|order| {
                 order.is_open() && order.asset_id == asset_id && phase.lets_trade(order.extended_hours)
             })
@@ -123,17 +160,29 @@ impl Desk<'_> {
         for (_, _, id) in queue {
             self.fill(id)?;
         }
-        Ok(())
+        let mut is_all = true;
+        for side in [Side::Sell, Side::Buy] {
+            let of_side = || {
+                let orders = page.iter().filter_map(|id| self.orders.get(id));
+                orders.filter(|order| order.asset_id == asset_id && order.side == side)
+            };
+            // A page of which nobody ended would only be read again.
+            is_all &= of_side().count() < page_max
+                || of_side().all(OrderRow::is_open)
+                || !self.has_left(asset_id, side)?;
+        }
+        if is_all && let Some(quoted) = self.assets.get_mut(&asset_id).and_then(|row| row.quoted.as_mut()) {
+            quoted.matched_in = phase;
+            self.changed.assets.insert(asset_id);
+        }
+        Ok(is_all)
     }
 
     /// Lets an order meet the quote of its instrument.
     pub(super) fn fill(&mut self, id: OrderId) -> Result<(), BookError> {
         let order = self.order(id)?;
         let (asset_id, side, is_working) = (order.asset_id, order.side, order.is_working);
-        let (Some(asking), Some(quoted)) = (
-            order.asking(),
-            self.assets.get(&asset_id).and_then(|row| row.quoted.as_ref()),
-        ) else {
+        let (Some(asking), Some(quoted)) = (order.asking(), self.quoted(asset_id)) else {
             return Ok(());
         };
         let terms = self

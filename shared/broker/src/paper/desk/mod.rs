@@ -28,7 +28,6 @@ use super::error::BookError;
 use super::rows::{AccountRow, AssetRow, Ended, JournalRow, OrderRow, PositionRow};
 use super::rules::PaperRules;
 
-pub(super) use enter::UNKNOWN_ORDER;
 pub(super) use matching::is_news;
 
 /// A locked part of the book.
@@ -77,6 +76,16 @@ impl<'a> Desk<'a> {
             orders: BTreeMap::new(),
             changed: Changed::default(),
         }
+    }
+
+    pub(super) fn add_assets(&mut self, assets: Vec<AssetRow>) {
+        self.assets
+            .extend(assets.into_iter().map(|row| (row.asset_id, row)));
+    }
+
+    /// The instruments, as they are now.
+    pub(super) fn into_assets(self) -> Vec<AssetRow> {
+        self.assets.into_values().collect()
     }
 
     pub(super) fn add_accounts(&mut self, accounts: Vec<AccountRow>) {

@@ -114,7 +114,8 @@ fn apply(desk: &mut Desk<'_>, step: Step, number: u128, asset: &Asset) {
                 at: desk.now,
             };
             if desk.quote(&quote) {
-                desk.match_asset(asset.id).unwrap();
+                let page: BTreeSet<OrderId> = desk.orders.keys().copied().collect();
+                assert!(desk.match_asset(asset.id, &page, usize::MAX).unwrap());
             }
         }
     }

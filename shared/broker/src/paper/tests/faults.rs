@@ -9,7 +9,7 @@ use super::venue::{acknowledged, limit, market, reference, words};
 use crate::{Broker, BrokerError, Found, Outcome};
 
 /// From now on every COMMIT of a journal row fails, as late as possible.
-const BREAK_COMMIT: [(DbBackend, &str); 2] = [
+pub(super) const BREAK_COMMIT: [(DbBackend, &str); 2] = [
     (
         DbBackend::Sqlite,
         "CREATE TABLE parents (id INTEGER PRIMARY KEY);
@@ -25,12 +25,12 @@ const BREAK_COMMIT: [(DbBackend, &str); 2] = [
     ),
 ];
 
-const MEND_COMMIT: [(DbBackend, &str); 2] = [
+pub(super) const MEND_COMMIT: [(DbBackend, &str); 2] = [
     (DbBackend::Sqlite, "DROP TRIGGER breaks;"),
     (DbBackend::Postgres, "DROP TRIGGER breaks ON paper_journal;"),
 ];
 
-async fn execute(venue: &Venue, texts: [(DbBackend, &str); 2]) {
+pub(super) async fn execute(venue: &Venue, texts: [(DbBackend, &str); 2]) {
     let raw = venue.raw().await;
     let (_, text) = texts
         .into_iter()

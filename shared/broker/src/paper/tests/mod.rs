@@ -1,7 +1,9 @@
 //! The venue on both databases: every body runs on SQLite and on PostgreSQL.
 
+mod batches;
 mod faults;
 mod orders;
+mod pages;
 mod races;
 mod replacing;
 mod time;
@@ -79,4 +81,20 @@ on_both_databases! {
         the_same_order_from_many_processes_is_taken_once,
         a_first_order_opens_the_account_once,
         money_and_units_are_conserved_whatever_happens;
+    batches:
+        a_batch_has_as_many_statements_as_one_order,
+        callers_go_together_while_a_transaction_is_in_flight,
+        one_order_is_refused_among_sixty_four,
+        an_order_that_the_database_will_not_have_fails_alone,
+        an_order_twice_in_a_batch_is_taken_once_and_answered_alike,
+        a_batch_that_is_not_committed_leaves_nothing,
+        an_ask_that_waited_too_long_is_not_tried,
+        overlapping_batches_of_two_processes_never_wait_in_a_circle;
+    pages:
+        a_quote_that_was_seen_costs_no_statement,
+        a_quote_meets_the_best_orders_page_by_page,
+        what_a_quote_cannot_fill_is_not_read,
+        a_venue_that_dies_between_two_pages_goes_on_when_it_is_fed_again,
+        more_orders_expire_than_fit_in_a_page,
+        the_reports_of_many_connections_are_read_at_once;
 }

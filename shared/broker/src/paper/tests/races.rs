@@ -16,10 +16,10 @@ use crate::paper::Paper;
 use crate::{Broker, Connection, Outcome, OutgoingOrder};
 
 /// A small generator of the same numbers in every run.
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
+    pub(super) fn roll(&mut self, sides: u64) -> u64 {
         // xorshift64* (Vigna 2016)
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
@@ -201,7 +201,7 @@ pub(super) async fn a_first_order_opens_the_account_once(venue: &mut Venue) {
 
 /// The account's money is its starting cash and the sum of its fills, of which those of `sells` bring money; the fills' ids are unique; the journal
 /// of each order makes sense.
-async fn check_account(paper: &Paper, connection: &Connection, sells: &BTreeSet<OrderId>) {
+pub(super) async fn check_account(paper: &Paper, connection: &Connection, sells: &BTreeSet<OrderId>) {
     let all = reports(paper, connection).await;
     // One page and many tell the same, and the last cursor is the number of rows: no gap.
     let whole = paper.reports(connection, "", 1_000_000).await.unwrap();
