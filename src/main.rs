@@ -6,6 +6,7 @@
 // A job's future holds all that it may await; optimised, the compiler looks deeper into it than it does by default.
 #![recursion_limit = "256"]
 
+mod audit;
 mod key;
 mod openapi;
 mod serve;
@@ -35,6 +36,11 @@ enum Command {
     Migrate,
     /// Make an API key of the first superadmin, and write its headers to a file for `curl -H @FILE`
     ApiKey,
+    /// Recompute what the database says from what happened, and report every difference
+    Audit {
+        #[command(subcommand)]
+        what: Audit,
+    },
     /// Print the table of environment variables
     Config {
         /// Print a `.env` file with every default instead
@@ -49,28 +55,42 @@ enum Command {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum Audit {
+    /// Money, positions, reservations and orders, from events and fills. Ends with 0 where all agree, with 1 where
+    /// something differs, with 2 where the ledger could not be read. Changes nothing, and may run beside the servers
+    Ledger {
+        /// Print one JSON document instead of lines
+        #[arg(long)]
+        json: bool,
+    },
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
     #[cfg(feature = "fault-points")]
     let _faults = fail::FailScenario::setup();
     match run(cli.command.unwrap_or(Command::Serve)).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => exit::failed("arbion", error.as_ref()),
     }
 }
 
-async fn run(command: Command) -> Result<(), Box<dyn Error>> {
+async fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
     match command {
         Command::Serve => serve::serve(&Config::from_env()?, print).await?,
         Command::Migrate => print(&serve::migrate(&Config::from_env()?).await?),
         Command::ApiKey => print(&serve::api_key(&Config::from_env()?).await?),
+        Command::Audit {
+            what: Audit::Ledger { json },
+        } => return Ok(audit::ledger(json, print).await),
         Command::Config { sample: true } => print(&config::env_sample()),
         Command::Config { sample: false } => print(&config::markdown_table()),
         Command::Openapi { write: false } => print(&openapi::document()),
         Command::Openapi { write: true } => print(&openapi::write()?),
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Prints `text` as it is. A reader that went away (`arbion config | head -1`) is no error.
@@ -100,7 +120,7 @@ mod tests {
                 variable.name
             );
         }
-        for subcommand in ["serve", "migrate", "api-key", "config", "openapi"] {
+        for subcommand in ["serve", "migrate", "api-key", "audit", "config", "openapi"] {
             assert!(help.contains(subcommand), "{subcommand} is not in the help");
         }
     }

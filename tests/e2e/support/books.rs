@@ -1,6 +1,7 @@
 //! What the databases say, read from outside and reckoned without product code.
 
 use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rust_decimal::Decimal;
@@ -9,6 +10,7 @@ use sea_orm::{
     Statement, TransactionTrait,
 };
 
+use super::environment::program;
 use super::place::Place;
 use super::postgres::connect;
 use super::wait::within;
@@ -198,146 +200,37 @@ pub(crate) async fn checksums(place: &Place) -> BTreeMap<&'static str, Vec<Strin
     tables
 }
 
-/// Checks conservation: money, units, reservations and the log, from the rows alone.
+/// Checks the whole ledger from its events and fills by `arbion audit ledger`, and the fills by the venue's journal.
 pub(crate) async fn audit(place: &Place) {
-    let book = Book::snapshot(place).await;
-    the_log_has_no_gaps(&book).await;
-    reservations_add_up(&book).await;
-    fills_explain_money_and_positions(&book).await;
+    let (code, report) = audit_ledger(place);
+    assert_eq!(code, Some(0), "{report}");
     the_venue_agrees(place).await;
 }
 
-async fn the_log_has_no_gaps(book: &Book) {
-    let (account, seq, last) = (
-        book.id("account_id"),
-        book.text("seq"),
-        book.text("last_event_seq"),
-    );
-    let mut logs: BTreeMap<String, Vec<i64>> = BTreeMap::new();
-    for [account, seq] in book
-        .rows::<2>(&format!("SELECT {account}, {seq} FROM order_events"))
-        .await
-    {
-        logs.entry(account).or_default().push(seq.parse().unwrap());
-    }
-    for [account, last] in book
-        .rows::<2>(&format!("SELECT {}, {last} FROM accounts", book.id("id")))
-        .await
-    {
-        let mut seqs = logs.remove(&account).unwrap_or_default();
-        seqs.sort_unstable();
-        let expected: Vec<i64> = (1..=last.parse().unwrap()).collect();
-        assert_eq!(seqs, expected, "the log of account {account}");
-    }
-    assert!(logs.is_empty(), "events of nobody: {logs:?}");
-}
-
-async fn reservations_add_up(book: &Book) {
-    let money = book
-        .sums("balances", ["account_id", "currency"], "reserved", "1 = 1")
-        .await;
-    let held = ["account_id", "currency"];
-    assert_eq!(
-        money,
-        book.sums("reservations", held, "remaining", "currency IS NOT NULL")
-            .await,
-        "money"
-    );
-    let units = book
-        .sums("positions", ["account_id", "asset_id"], "reserved", "1 = 1")
-        .await;
-    let held = ["account_id", "asset_id"];
-    assert_eq!(
-        units,
-        book.sums("reservations", held, "remaining", "asset_id IS NOT NULL")
-            .await,
-        "units"
-    );
-    let ended = "closed_at IS NOT NULL AND group_id IN (SELECT group_id FROM reservations)
-        AND NOT EXISTS (SELECT 1 FROM orders o WHERE o.group_id = orders.group_id AND o.closed_at IS NULL)";
-    assert_eq!(
-        book.count("orders", ended).await,
-        0,
-        "orders that have ended reserve nothing"
-    );
-    let worked = "order_id IN (SELECT id FROM orders WHERE closed_at IS NOT NULL)";
-    assert_eq!(
-        book.count("order_work", worked).await,
-        0,
-        "orders that have ended have no work"
-    );
-}
-
-async fn fills_explain_money_and_positions(book: &Book) {
-    let join = "accounts a JOIN broker_connections c ON c.id = a.broker_connection_id";
-    let start = format!(
-        "SELECT {}, {} FROM {join}",
-        book.id("a.id"),
-        book.text("c.starting_cash")
-    );
-    let mut cash: BTreeMap<String, Decimal> = BTreeMap::new();
-    for [account, start] in book.rows::<2>(&start).await {
-        cash.insert(account, start.parse().unwrap());
-    }
-    let (mut units, mut filled) = (Sums::new(), Sums::new());
-    let columns = ["quantity", "price", "cost", "fee"]
-        .map(|column| book.text(column))
-        .join(", ");
-    let ids = ["account_id", "asset_id", "order_id"]
-        .map(|column| book.id(column))
-        .join(", ");
-    for fill in book
-        .rows::<8>(&format!("SELECT {ids}, side, {columns} FROM fills"))
-        .await
-    {
-        let [account, asset, order, side, quantity, price, cost, fee] = fill;
-        let number = |text: String| text.parse::<Decimal>().unwrap();
-        let (quantity, price, cost, fee) = (number(quantity), number(price), number(cost), number(fee));
-        let exact = quantity.checked_mul(price).unwrap();
-        assert!(
-            (exact - cost).abs() < Decimal::new(1, 9),
-            "{quantity} at {price} cost {cost}"
-        );
-        let sign = if side == "buy" {
-            Decimal::ONE
-        } else {
-            Decimal::NEGATIVE_ONE
-        };
-        *cash.get_mut(&account).unwrap() -= sign * cost + fee;
-        *units.entry((account, asset)).or_default() += sign * quantity;
-        *filled.entry((order, String::new())).or_default() += quantity;
-    }
-    units.retain(|_, sum| !sum.is_zero());
-    let owned = book
-        .sums("positions", ["account_id", "asset_id"], "quantity", "1 = 1")
-        .await;
-    assert_eq!(owned, units, "positions are the sums of their fills");
-    let amounts = book
-        .sums("balances", ["account_id", "currency"], "amount", "1 = 1")
-        .await;
-    let amounts: BTreeMap<String, Decimal> = amounts
-        .into_iter()
-        .map(|((account, _), amount)| (account, amount))
-        .collect();
-    assert_eq!(
-        amounts, cash,
-        "money is what there was at the start, less buys and fees, plus sells"
-    );
-    let told = book
-        .sums("orders", ["id", "''"], "filled_quantity", "1 = 1")
-        .await;
-    assert_eq!(told, filled, "orders say what was filled");
+/// Runs `arbion audit ledger`; answers how it ended and what it printed.
+pub(crate) fn audit_ledger(place: &Place) -> (Option<i32>, String) {
+    let output = Command::new(program("arbion"))
+        .args(["audit", "ledger"])
+        .env_clear()
+        .envs(place.environment())
+        .current_dir(place.path())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let texts = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+    (output.status.code(), texts.concat())
 }
 
 /// Exactly once by the venue's own journal: what it filled for an order is what we recorded, a moment later.
 async fn the_venue_agrees(place: &Place) {
     let (book, paper) = (Book::open(place).await, Book::open_paper(place).await);
     let table = paper.paper("paper_journal");
+    let at_the_venue = "connection_id IN (SELECT id FROM broker_connections WHERE broker = 'paper')";
     within(
         BEHIND_MAX,
         "our fills are those of the venue's journal",
         async || {
-            let ours = book.sums("fills", ["order_id", "''"], "quantity", "1 = 1").await;
+            let ours = book.sums("fills", ["order_id", "''"], "quantity", at_the_venue).await;
             let theirs = paper
                 .sums(&table, ["order_id", "''"], "quantity", "fill_id IS NOT NULL")
                 .await;

@@ -1,0 +1,7 @@
+//! Audits of real databases: a clean history, and one value changed behind the product's back.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests and their support")]
+
+extern crate arbion_audit as audit;
+
+mod given;
+mod planted;
