@@ -5,8 +5,11 @@
 //! | `paper_orders_buys`, `paper_orders_sells` | `paper_orders_resting` | the best orders of a side, oldest first at a price |
 //!
 //! On PostgreSQL the rows of orders and of the journal no longer check that their account and instrument exist: whoever
-//! writes them has just read and locked those rows, and the four look-ups cost more than the order itself. SQLite, which
+//! writes them has just read and locked those rows, and the look-ups cost more than half of the insert. SQLite, which
 //! cannot drop a constraint, keeps its cheaper ones.
+//!
+//! The release before this one runs on: the indexes answer its question for the orders of a side as well, and that for
+//! instruments with open orders is answered by `paper_orders_due`.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::DbBackend;

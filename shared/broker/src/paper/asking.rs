@@ -85,10 +85,7 @@ pub(super) async fn take(house: Arc<House>, asks: Vec<Ask>) -> Vec<Outcome> {
     // The first of the parts that are left is the last in the list.
     let mut parts = vec![asks];
     while let Some(part) = parts.pop() {
-        let work = Batch {
-            house: &house,
-            asks: part,
-        };
+        let work = Batch::new(&house, part);
         let result = match house.pools.transaction(&work, begun + BODY_TIMEOUT).await {
             Err(BookError::NotOpen(missing)) => match open(&house, part, &missing).await {
                 Ok(()) => {

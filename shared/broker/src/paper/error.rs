@@ -97,7 +97,9 @@ impl From<BookError> for BrokerError {
 }
 
 fn is_conflict(error: &DbErr) -> bool {
-    sql_state(error).is_some_and(|code| ["40001", "40P01", "23505"].contains(&code.as_str()))
+    // Serialization failure, deadlock, and a key that is taken: on PostgreSQL, on SQLite.
+    const CODES: [&str; 4] = ["40001", "40P01", "23505", "1555"];
+    sql_state(error).is_some_and(|code| CODES.contains(&code.as_str()))
 }
 
 /// Whether a SQLSTATE or a result code of SQLite says that the database cannot serve at all: no connection, no locks, no

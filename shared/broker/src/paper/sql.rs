@@ -231,7 +231,7 @@ fn array_text(values: impl Iterator<Item = Value>) -> String {
         }
         match value {
             Value::Bool(Some(it)) => text.push(if it { 't' } else { 'f' }),
-            Value::String(Some(it)) => quoted_for_array(&mut text, &it),
+            Value::String(Some(it)) => quoted(&mut text, &it, false),
             value => plain(&mut text, &value, "NULL"),
         }
     }
@@ -248,7 +248,7 @@ fn json_array(values: impl Iterator<Item = Value>) -> String {
         }
         match value {
             Value::Bool(Some(it)) => text.push(if it { '1' } else { '0' }),
-            Value::String(Some(it)) => quoted_for_json(&mut text, &it),
+            Value::String(Some(it)) => quoted(&mut text, &it, true),
             value => plain(&mut text, &value, "null"),
         }
     }
@@ -272,27 +272,14 @@ fn plain(text: &mut String, value: &Value, null: &str) {
     };
 }
 
-fn quoted_for_array(text: &mut String, element: &str) {
-    text.push('"');
-    for letter in element.chars() {
-        if matches!(letter, '"' | '\\') {
-            text.push('\\');
-        }
-        text.push(letter);
-    }
-    text.push('"');
-}
-
-fn quoted_for_json(text: &mut String, element: &str) {
+/// Adds text between quotes. Arrays take it as it is, JSON has no control characters.
+fn quoted(text: &mut String, element: &str, is_json: bool) {
     text.push('"');
     for letter in element.chars() {
         match letter {
-            '"' | '\\' => {
-                text.push('\\');
-                text.push(letter);
-            }
+            '"' | '\\' => text.extend(['\\', letter]),
             // Writing to a String cannot fail.
-            '\0'..='\x1f' => drop(write!(text, "\\u{:04x}", u32::from(letter))),
+            '\0'..='\x1f' if is_json => drop(write!(text, "\\u{:04x}", u32::from(letter))),
             _ => text.push(letter),
         }
     }

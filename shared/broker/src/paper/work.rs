@@ -2,6 +2,7 @@
 //! many statements one has does not depend on how many orders it is about.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use domain::id::{AssetId, ConnectionId, OrderId};
@@ -39,8 +40,10 @@ impl Work for Listing<'_> {
 /// Clients' wishes, in the order in which they came.
 #[derive(Debug)]
 pub(super) struct Batch<'a> {
-    pub(super) house: &'a House,
-    pub(super) asks: &'a [Ask],
+    house: &'a House,
+    asks: &'a [Ask],
+    /// Whether it runs again.
+    is_again: AtomicBool,
 }
 
 /// The part of the book that a batch needs.
@@ -51,7 +54,22 @@ struct Needs {
     orders: BTreeSet<OrderId>,
 }
 
-impl Batch<'_> {
+impl<'a> Batch<'a> {
+    pub(super) fn new(house: &'a House, asks: &'a [Ask]) -> Self {
+        Self {
+            house,
+            asks,
+            is_again: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether the orders that are named have to be read. An order that comes is new nearly always: the first run lets its
+    /// key say so, and the next one, after the key has refused it, reads.
+    fn reads_orders(&self) -> bool {
+        let is_new = |ask: &Ask| matches!(ask.wish, Wish::Submit(_));
+        self.is_again.swap(true, Ordering::Relaxed) || !self.asks.iter().all(is_new)
+    }
+
     fn canceled(&self) -> impl Iterator<Item = (&Ask, OrderId)> {
         self.asks.iter().filter_map(|ask| match &ask.wish {
             Wish::Cancel(id) => Some((ask, *id)),
@@ -93,6 +111,7 @@ impl Work for Batch<'_> {
     type Answer = Vec<Outcome>;
 
     async fn run(&self, transaction: &DatabaseTransaction) -> Result<Vec<Outcome>, BookError> {
+        let reads_orders = self.reads_orders();
         let canceled: Vec<OrderId> = self.canceled().map(|(_, id)| id).collect();
         let placed = match canceled.as_slice() {
             [] => HashMap::new(),
@@ -118,7 +137,11 @@ impl Work for Batch<'_> {
             }
             desk.add_accounts(open);
             desk.add_positions(positions);
-            let orders = book::orders(transaction, &ids).await?;
+            let orders = if reads_orders {
+                book::orders(transaction, &ids).await?
+            } else {
+                Vec::new()
+            };
             // Another process has taken an order that this batch both sends and cancels, and for another instrument.
             if orders
                 .iter()

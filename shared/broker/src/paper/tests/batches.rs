@@ -62,10 +62,11 @@ pub(super) async fn a_batch_has_as_many_statements_as_one_order(venue: &mut Venu
             .map(|n| limit(Buy, symbols[n % 3], "1", "50", Gtc))
             .collect();
         let of = |n: usize| &accounts[n / 2 % 3];
-        // Locks on instruments and on accounts, the orders, and what is written; where orders are named, their instruments.
+        // Locks on instruments and on accounts, and what is written. Where old orders are named, these and their
+        // instruments are read, too.
         for (orders, make, statements) in [
-            (&filled, submit as Make, 4),
-            (&rests, submit as Make, 4),
+            (&filled, submit as Make, 3),
+            (&rests, submit as Make, 3),
             (&rests, cancel as Make, 5),
         ] {
             let asks = orders
@@ -204,6 +205,20 @@ pub(super) async fn an_order_twice_in_a_batch_is_taken_once_and_answered_alike(v
     );
     assert_eq!(venue.told(&new).await, ["working", "canceled"]);
     assert_eq!(venue.units("AAPL").await, "1");
+}
+
+pub(super) async fn an_order_of_before_is_answered_again_among_new_ones(venue: &mut Venue) {
+    venue.feed("AAPL", "99.90", "100", "100").await;
+    let orders: Vec<_> = (0..16).map(|_| market(Buy, "AAPL", "1", Day)).collect();
+    venue.submit(&orders[7]).await;
+    let asks = orders
+        .iter()
+        .map(|order| submit(&venue.connection, order))
+        .collect();
+    let expected: Vec<_> = orders.iter().map(|order| acknowledged(order, true)).collect();
+    assert_eq!(batch(&venue.paper, asks).await, expected);
+    assert_eq!(venue.units("AAPL").await, "16");
+    check_account(&venue.paper, &venue.connection, &BTreeSet::new()).await;
 }
 
 pub(super) async fn a_batch_that_is_not_committed_leaves_nothing(venue: &mut Venue) {

@@ -87,6 +87,7 @@ on_both_databases! {
         one_order_is_refused_among_sixty_four,
         an_order_that_the_database_will_not_have_fails_alone,
         an_order_twice_in_a_batch_is_taken_once_and_answered_alike,
+        an_order_of_before_is_answered_again_among_new_ones,
         a_batch_that_is_not_committed_leaves_nothing,
         an_ask_that_waited_too_long_is_not_tried,
         overlapping_batches_of_two_processes_never_wait_in_a_circle;
