@@ -4,7 +4,7 @@
 //!
 //! 1. [`app`]: what a worker needs; [`worker`]: how it runs;
 //! 2. `jobs/execute`: the way of one order, stage by stage;
-//! 3. `jobs/read_reports`: what the broker says afterwards;
+//! 3. `batches` and `recorder`: what the orders under way do together; `jobs/read_reports`: what the broker says afterwards;
 //! 4. `jobs/sweep_stops`, `jobs/watch_triggers` and `firing`: from a price to an exit; `judge`: which price is believed;
 //! 5. `poll` and `duties`: what starts all this when no signal does.
 //!
@@ -20,9 +20,11 @@
 
 pub mod app;
 mod backoff;
+mod batches;
 mod due;
 mod duties;
 pub mod faults;
+mod fed;
 mod firing;
 mod jobs;
 mod judge;
@@ -30,6 +32,7 @@ pub mod metrics;
 mod name;
 mod poll;
 mod readers;
+mod recorder;
 pub mod setup;
 mod slots;
 pub mod worker;

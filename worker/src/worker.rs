@@ -15,8 +15,10 @@ use queue::{ConsumerOptions, Job, Outcome};
 use store::StoreError;
 
 use crate::app::WorkerApp;
+use crate::batches::Batches;
 use crate::due::DueTimes;
 use crate::duties::Duty;
+use crate::fed::Fed;
 use crate::jobs;
 use crate::jobs::feed_paper::Feeding;
 use crate::judge::Marks;
@@ -29,6 +31,8 @@ use crate::slots::Slots;
 pub struct Worker {
     pub(crate) app: WorkerApp,
     pub(crate) metrics: Counters,
+    pub(crate) batches: Batches,
+    pub(crate) fed: Fed,
     pub(crate) readers: Readers,
     pub(crate) marks: Marks,
     pub(crate) due: DueTimes,
@@ -37,10 +41,12 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A worker that does nothing yet.
+    /// A worker that does nothing yet. Within a Tokio runtime.
     pub fn new(app: WorkerApp) -> Worker {
         let slots = Slots::new(app.options.concurrency);
         Worker {
+            batches: Batches::new(&app),
+            fed: Fed::default(),
             app,
             metrics: Counters::default(),
             readers: Readers::default(),
@@ -152,6 +158,11 @@ impl Worker {
                 self.again_in(self.app.options.lease)
             }
         }
+    }
+
+    /// The outcome of work whose batch broke, as the log says: its claim runs out, and it is due again.
+    pub(crate) fn broken(&self) -> Outcome {
+        self.again_in(self.app.options.lease)
     }
 
     /// Says what the database did not let us do.

@@ -11,7 +11,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::codes::random_code;
-use crate::connections::{ConnectionView, connection_of};
+use crate::connections::{ConnectionView, connections_of};
 use crate::entity::{accounts, balances, broker_connections};
 use crate::users::{ACCOUNT_CURRENCY, Role, role_of};
 use crate::{Money, Store, StoreError};
@@ -128,7 +128,10 @@ impl Store {
 
     /// Where the orders of `account` go.
     pub async fn connection_of(&self, account: AccountId) -> Result<ConnectionView, StoreError> {
-        connection_of(self.read(), account).await
+        let mut found = connections_of(self.read(), &[account]).await?;
+        found
+            .remove(&account)
+            .ok_or(StoreError::NotFound { table: "accounts" })
     }
 
     /// The connection with this id.

@@ -1,15 +1,17 @@
 //! Broker connections, as workers need them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::id::{AccountId, ConnectionId};
 use rust_decimal::Decimal;
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryResult, QuerySelect, Statement};
 use uuid::Uuid;
 
 use crate::Store;
 use crate::entity::{accounts, broker_connections, orders};
 use crate::error::StoreError;
+use crate::money::Money;
+use crate::rows::{Rows, is_among};
 
 /// Where an account's orders go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +27,16 @@ pub struct ConnectionView {
 }
 
 impl ConnectionView {
+    /// The connection in a row that has the columns [`JOINED`].
+    pub(crate) fn of_join(row: &QueryResult) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: ConnectionId(row.try_get("", "c_id")?),
+            broker: row.try_get("", "c_broker")?,
+            mode: row.try_get("", "c_mode")?,
+            starting_cash: row.try_get::<Money>("", "c_starting_cash")?.0,
+        })
+    }
+
     fn of(row: broker_connections::Model) -> Self {
         Self {
             id: ConnectionId(row.id),
@@ -35,19 +47,30 @@ impl ConnectionView {
     }
 }
 
-/// The connection of `account`.
-pub(crate) async fn connection_of<C: ConnectionTrait>(
+/// The columns of a connection `c` under names of their own, as [`ConnectionView::of_join`] reads them.
+pub(crate) const JOINED: &str =
+    "c.id AS c_id, c.broker AS c_broker, c.mode AS c_mode, c.starting_cash AS c_starting_cash";
+
+/// The connections of `accounts`.
+pub(crate) async fn connections_of<C: ConnectionTrait>(
     connection: &C,
-    account: AccountId,
-) -> Result<ConnectionView, StoreError> {
-    let row = accounts::Entity::find_by_id(account.0).one(connection).await?;
-    let id = row
-        .ok_or(StoreError::NotFound { table: "accounts" })?
-        .broker_connection_id;
-    let row = broker_connections::Entity::find_by_id(id).one(connection).await?;
-    row.map(ConnectionView::of).ok_or(StoreError::NotFound {
-        table: "broker_connections",
-    })
+    accounts: &[AccountId],
+) -> Result<BTreeMap<AccountId, ConnectionView>, StoreError> {
+    let backend = connection.get_database_backend();
+    let ids = Rows::new(&["id"], accounts.iter().map(|id| vec![id.0.into()]).collect());
+    let (source, values) = ids.source(backend, "v", 1);
+    let sql = format!(
+        "SELECT a.id AS account_id, {JOINED} FROM accounts AS a
+         JOIN broker_connections AS c ON c.id = a.broker_connection_id
+         WHERE a.id IN (SELECT id FROM {source})"
+    );
+    let mut all = BTreeMap::new();
+    let statement = Statement::from_sql_and_values(backend, sql, values);
+    for row in connection.query_all_raw(statement).await? {
+        let account = AccountId(row.try_get("", "account_id")?);
+        all.insert(account, ConnectionView::of_join(&row)?);
+    }
+    Ok(all)
 }
 
 impl Store {
@@ -62,7 +85,7 @@ impl Store {
             .all(self.read())
             .await?;
         let rows = accounts::Entity::find()
-            .filter(accounts::Column::Id.is_in(open))
+            .filter(is_among(self.read(), accounts::Column::Id, open))
             .all(self.read())
             .await?;
         let ids: BTreeSet<Uuid> = rows.into_iter().map(|row| row.broker_connection_id).collect();
@@ -75,7 +98,11 @@ impl Store {
         ids: impl IntoIterator<Item = ConnectionId>,
     ) -> Result<Vec<ConnectionView>, StoreError> {
         let rows = broker_connections::Entity::find()
-            .filter(broker_connections::Column::Id.is_in(ids.into_iter().map(|id| id.0)))
+            .filter(is_among(
+                self.read(),
+                broker_connections::Column::Id,
+                ids.into_iter().map(|id| id.0),
+            ))
             .all(self.read())
             .await?;
         Ok(rows.into_iter().map(ConnectionView::of).collect())

@@ -32,6 +32,7 @@ pub mod connections;
 pub mod credentials;
 pub mod entity;
 pub mod error;
+mod halves;
 pub mod health;
 pub mod idempotency;
 pub mod keeper;
@@ -59,7 +60,9 @@ use std::time::Duration;
 use sea_orm::{DatabaseConnection, DbBackend};
 
 pub use accounts::{AccountView, NewAccount};
-pub use attempts::{AfterLookUp, AttemptOutcome, Begin, Dispatch, LookUp, MISSED_CHECK};
+pub use attempts::{
+    AfterLookUp, AttemptOutcome, Begin, Dispatch, End, Ended, LookUp, MISSED_CHECK, NewAttempt, RecordedAll,
+};
 pub use cause::Cause;
 pub use connect::StoreOptions;
 pub use connections::ConnectionView;
@@ -74,7 +77,7 @@ pub use orders::{
     OrderFilter, PositionRow, Refusal, ReplaceRefusal, Replacement, RoleLimits, SavedAnswer, StatusFilter,
     SubmissionView,
 };
-pub use reports::Recorded;
+pub use reports::{Recorded, ReportsRead};
 pub use rows::update_many;
 pub use sweeps::{SweepClaim, SweepCounts, SweepPart};
 pub use transaction::{TransactionStats, Tx};

@@ -9,17 +9,37 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use domain::id::{ConnectionId, OrderId};
 use domain::lifecycle::Transition;
-use domain::order::Order;
+use domain::money::USD;
 use domain::reconcile::{Report, Reported};
 use sea_orm::sea_query::{LockType, OnConflict};
-use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect};
+use sea_orm::{
+    ConnectionTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    Statement,
+};
 
 use crate::Store;
 use crate::book::{self, Scope};
 use crate::cause::Cause;
 use crate::entity::{broker_cursors, fills};
 use crate::error::StoreError;
-use crate::ledger::ApplyError;
+use crate::ledger::{ApplyError, Ledger, NewFill};
+use crate::money::Money;
+use crate::rows::{Rows, insert, is_among, update_many};
+
+/// Reports of a connection, as they were read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReportsRead {
+    /// Whose they are.
+    pub connection: ConnectionId,
+    /// The broker that told them.
+    pub broker: &'static str,
+    /// The cursor from which they were read.
+    pub from_cursor: String,
+    /// In the venue's order.
+    pub reports: Vec<Report>,
+    /// The cursor after them.
+    pub to_cursor: String,
+}
 
 /// What recording reports did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,10 +57,24 @@ pub struct Recorded {
 impl Store {
     /// Where reading the reports of `connection` goes on; empty at the beginning.
     pub async fn report_cursor(&self, connection: ConnectionId) -> Result<String, StoreError> {
-        let row = broker_cursors::Entity::find_by_id(connection.0)
-            .one(self.read())
+        let mut cursors = self.report_cursors([connection]).await?;
+        Ok(cursors.remove(&connection).unwrap_or_default())
+    }
+
+    /// Where reading the reports of these connections goes on; none of those that were never read.
+    pub async fn report_cursors(
+        &self,
+        connections: impl IntoIterator<Item = ConnectionId>,
+    ) -> Result<BTreeMap<ConnectionId, String>, StoreError> {
+        let ids = connections.into_iter().map(|connection| connection.0);
+        let rows = broker_cursors::Entity::find()
+            .filter(is_among(self.read(), broker_cursors::Column::ConnectionId, ids))
+            .all(self.read())
             .await?;
-        Ok(row.map_or_else(String::new, |row| row.cursor))
+        Ok(rows
+            .into_iter()
+            .map(|row| (ConnectionId(row.connection_id), row.cursor))
+            .collect())
     }
 
     /// Records `reports`, which were read from `from_cursor` on, and moves the cursor.
@@ -49,46 +83,171 @@ impl Store {
     pub async fn record_reports(
         &self,
         connection: ConnectionId,
-        broker: &str,
+        broker: &'static str,
         from_cursor: &str,
         reports: &[Report],
         to_cursor: &str,
         now: DateTime<Utc>,
     ) -> Result<Recorded, StoreError> {
-        self.transaction("record_reports", async |tx| {
-            let tx = &*tx;
-            move_cursor(tx, connection, from_cursor, to_cursor, now).await?;
-            let ids: Vec<OrderId> = reports.iter().map(|report| report.order_id).collect();
-            let known: BTreeMap<OrderId, Order> =
-                book::peek(tx, &ids).await?.into_iter().map(|order| (order.id, order)).collect();
-            let mut scope = Scope::default();
-            for order in known.values() {
-                scope.add_order(order);
-            }
-            let mut ledger = book::open(tx, &scope, now).await?;
-            let mut seen = known_fills(tx, connection, reports).await?;
-            let mut recorded = Recorded::default();
-            for report in reports {
-                if !known.contains_key(&report.order_id) {
-                    tracing::warn!(order.id = %report.order_id, broker.name = broker, "the venue reports an order that is not ours");
-                    recorded.skipped += 1;
-                    recorded.alarms += 1;
-                    continue;
-                }
-                if let Reported::Filled(fill) = &report.what
-                    && !seen.insert(fill.broker_fill_id.clone())
-                {
-                    recorded.skipped += 1;
-                    continue;
-                }
-                let cause = Cause::Venue { broker: broker.to_owned(), at: report.at };
-                note(&mut recorded, report, &ledger.apply(report.order_id, &report.event(), &cause))?;
-            }
-            book::write(self, tx, &ledger, Some(connection)).await?;
-            Ok(recorded)
-        })
-        .await
+        let read = ReportsRead {
+            connection,
+            broker,
+            from_cursor: from_cursor.to_owned(),
+            reports: reports.to_vec(),
+            to_cursor: to_cursor.to_owned(),
+        };
+        let recorded = self.record(&[], &[read], now).await;
+        recorded
+            .reports
+            .into_iter()
+            .next()
+            .unwrap_or_else(|| Ok(Recorded::default()))
     }
+}
+
+/// The reports that one transaction records, under the locks of their cursors.
+pub(crate) struct Pages<'a> {
+    /// In their order; `false` where someone else has moved the cursor.
+    read: Vec<(&'a ReportsRead, bool)>,
+    /// Where each connection's cursor stands after them.
+    cursors: BTreeMap<ConnectionId, String>,
+    /// Orders of ours.
+    known: BTreeSet<OrderId>,
+    fills: Vec<fills::Model>,
+}
+
+impl<'a> Pages<'a> {
+    /// Locks the cursors of these reports, before any other lock, by ascending id.
+    pub(crate) async fn lock(
+        tx: &DatabaseTransaction,
+        pages: Vec<&'a ReportsRead>,
+        now: DateTime<Utc>,
+    ) -> Result<Self, StoreError> {
+        let connections: BTreeSet<ConnectionId> = pages.iter().map(|page| page.connection).collect();
+        let mut cursors = lock_cursors(tx, &connections, now).await?;
+        let moved = pages.into_iter().map(|page| {
+            let is_next = cursors.get(&page.connection) == Some(&page.from_cursor);
+            if is_next {
+                cursors.insert(page.connection, page.to_cursor.clone());
+            }
+            (page, is_next)
+        });
+        Ok(Self {
+            read: moved.collect(),
+            cursors,
+            known: BTreeSet::new(),
+            fills: Vec::new(),
+        })
+    }
+
+    fn reports(&self) -> impl Iterator<Item = (ConnectionId, &'a Report)> {
+        let fresh = self.read.iter().filter(|(_, is_next)| *is_next);
+        fresh.flat_map(|(page, _)| page.reports.iter().map(|report| (page.connection, report)))
+    }
+
+    /// Adds the reports' orders to `scope`, which has those of `known` already.
+    pub(crate) async fn add_to(
+        &mut self,
+        tx: &DatabaseTransaction,
+        scope: &mut Scope,
+        known: BTreeSet<OrderId>,
+    ) -> Result<(), StoreError> {
+        self.known = known;
+        let unknown: BTreeSet<OrderId> = self
+            .reports()
+            .map(|(_, report)| report.order_id)
+            .filter(|id| !self.known.contains(id))
+            .collect();
+        for order in book::peek(tx, &unknown.into_iter().collect::<Vec<_>>()).await? {
+            scope.add_order(&order);
+            self.known.insert(order.id);
+        }
+        Ok(())
+    }
+
+    /// Whether any order of ours is touched, those known before included.
+    pub(crate) fn has_orders(&self) -> bool {
+        !self.known.is_empty()
+    }
+
+    /// Lets the reports happen in `ledger`; one answer for each connection's.
+    pub(crate) async fn record(
+        &mut self,
+        tx: &DatabaseTransaction,
+        ledger: &mut Ledger,
+    ) -> Result<Vec<Result<Recorded, StoreError>>, StoreError> {
+        let mut seen = known_fills(tx, self.reports()).await?;
+        let mut answers = Vec::with_capacity(self.read.len());
+        for (page, is_next) in &self.read {
+            if !is_next {
+                answers.push(Err(StoreError::Stale {
+                    what: "the report cursor",
+                }));
+                continue;
+            }
+            answers.push(Ok(record_page(page, ledger, &self.known, &mut seen)?));
+            let recorded_at = ledger.now;
+            let new = ledger
+                .fills
+                .drain(..)
+                .map(|fill| fill_row(fill, page.connection, recorded_at));
+            self.fills.extend(new);
+        }
+        Ok(answers)
+    }
+
+    /// Writes the fills, and where the cursors stand.
+    pub(crate) async fn write(self, tx: &DatabaseTransaction, now: DateTime<Utc>) -> Result<(), StoreError> {
+        if !self.fills.is_empty() {
+            let fills = self.fills.into_iter().map(IntoActiveModel::into_active_model);
+            insert(tx, fills.collect(), None).await?;
+        }
+        let fresh: BTreeSet<ConnectionId> = self
+            .read
+            .iter()
+            .filter(|(_, is_next)| *is_next)
+            .map(|(page, _)| page.connection)
+            .collect();
+        let moved = self
+            .cursors
+            .into_iter()
+            .filter(|(connection, _)| fresh.contains(connection));
+        let moved = moved.map(|(connection, cursor)| vec![connection.0.into(), cursor.into(), now.into()]);
+        let set = ["cursor", "updated_at"];
+        update_many(tx, "broker_cursors", &["connection_id"], &set, moved.collect()).await?;
+        Ok(())
+    }
+}
+
+fn record_page(
+    page: &ReportsRead,
+    ledger: &mut Ledger,
+    known: &BTreeSet<OrderId>,
+    seen: &mut BTreeSet<(ConnectionId, String)>,
+) -> Result<Recorded, StoreError> {
+    let mut recorded = Recorded::default();
+    for report in &page.reports {
+        if !known.contains(&report.order_id) {
+            tracing::warn!(order.id = %report.order_id, broker.name = page.broker,
+                "the venue reports an order that is not ours");
+            recorded.skipped += 1;
+            recorded.alarms += 1;
+            continue;
+        }
+        if let Some(fill_id) = fill_id_of(report)
+            && !seen.insert((page.connection, fill_id.to_owned()))
+        {
+            recorded.skipped += 1;
+            continue;
+        }
+        let cause = Cause::Venue {
+            broker: page.broker.to_owned(),
+            at: report.at,
+        };
+        let result = ledger.apply(report.order_id, &report.event(), &cause);
+        note(&mut recorded, report, &result)?;
+    }
+    Ok(recorded)
 }
 
 fn note(
@@ -123,20 +282,28 @@ fn note(
     }
 }
 
-async fn move_cursor(
+/// The cursors of these connections, under locks; those that were never read get their rows first.
+async fn lock_cursors(
     tx: &DatabaseTransaction,
-    connection: ConnectionId,
-    from: &str,
-    to: &str,
+    connections: &BTreeSet<ConnectionId>,
     now: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    // The row has to exist before it can be locked.
-    let empty = broker_cursors::Model {
+) -> Result<BTreeMap<ConnectionId, String>, StoreError> {
+    if connections.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let locked = read_locked(tx, connections).await?;
+    if locked.len() == connections.len() {
+        return Ok(locked);
+    }
+    let missing = connections
+        .iter()
+        .filter(|connection| !locked.contains_key(connection));
+    let rows = missing.map(|connection| broker_cursors::Model {
         connection_id: connection.0,
         cursor: String::new(),
         updated_at: now,
-    };
-    broker_cursors::Entity::insert(empty.into_active_model())
+    });
+    broker_cursors::Entity::insert_many(rows.map(IntoActiveModel::into_active_model))
         .on_conflict(
             OnConflict::column(broker_cursors::Column::ConnectionId)
                 .do_nothing()
@@ -144,52 +311,88 @@ async fn move_cursor(
         )
         .exec_without_returning(tx)
         .await?;
-    let row = broker_cursors::Entity::find_by_id(connection.0)
-        .lock(LockType::NoKeyUpdate)
-        .one(tx)
-        .await?;
-    if row.is_none_or(|row| row.cursor != from) {
-        return Err(StoreError::Stale {
-            what: "the report cursor",
-        });
-    }
-    let moved = broker_cursors::Model {
-        connection_id: connection.0,
-        cursor: to.to_owned(),
-        updated_at: now,
-    };
-    let mut active = moved.into_active_model();
-    active.cursor = sea_orm::ActiveValue::Set(to.to_owned());
-    active.updated_at = sea_orm::ActiveValue::Set(now);
-    broker_cursors::Entity::update(active).exec(tx).await?;
-    Ok(())
+    read_locked(tx, connections).await
 }
 
+async fn read_locked(
+    tx: &DatabaseTransaction,
+    connections: &BTreeSet<ConnectionId>,
+) -> Result<BTreeMap<ConnectionId, String>, StoreError> {
+    let ids = connections.iter().map(|connection| connection.0);
+    let rows = broker_cursors::Entity::find()
+        .filter(is_among(tx, broker_cursors::Column::ConnectionId, ids))
+        .order_by_asc(broker_cursors::Column::ConnectionId)
+        .lock(LockType::NoKeyUpdate)
+        .all(tx)
+        .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (ConnectionId(row.connection_id), row.cursor))
+        .collect())
+}
+
+/// The fill that a report tells, by the broker's id for it.
+fn fill_id_of(report: &Report) -> Option<&str> {
+    match &report.what {
+        Reported::Filled(fill) => Some(&fill.broker_fill_id),
+        Reported::Acknowledged { .. }
+        | Reported::Canceled
+        | Reported::CancelRefused { .. }
+        | Reported::Expired
+        | Reported::Refused { .. }
+        | Reported::Replaced
+        | Reported::ReplaceRefused { .. } => None,
+    }
+}
+
+/// Those fills of `reports` that are recorded already.
 async fn known_fills(
     tx: &DatabaseTransaction,
-    connection: ConnectionId,
-    reports: &[Report],
-) -> Result<BTreeSet<String>, StoreError> {
-    let ids: Vec<String> = reports
-        .iter()
-        .filter_map(|report| match &report.what {
-            Reported::Filled(fill) => Some(fill.broker_fill_id.clone()),
-            Reported::Acknowledged { .. }
-            | Reported::Canceled
-            | Reported::CancelRefused { .. }
-            | Reported::Expired
-            | Reported::Refused { .. }
-            | Reported::Replaced
-            | Reported::ReplaceRefused { .. } => None,
-        })
-        .collect();
+    reports: impl Iterator<Item = (ConnectionId, &Report)>,
+) -> Result<BTreeSet<(ConnectionId, String)>, StoreError> {
+    let ids = reports.filter_map(|(connection, report)| {
+        let fill_id = fill_id_of(report)?;
+        Some(vec![connection.0.into(), fill_id.into()])
+    });
+    let ids: Vec<_> = ids.collect();
     if ids.is_empty() {
         return Ok(BTreeSet::new());
     }
-    let rows = fills::Entity::find()
-        .filter(fills::Column::ConnectionId.eq(connection.0))
-        .filter(fills::Column::BrokerFillId.is_in(ids))
-        .all(tx)
-        .await?;
-    Ok(rows.into_iter().map(|row| row.broker_fill_id).collect())
+    let ids = Rows::new(&["connection_id", "broker_fill_id"], ids);
+    let backend = tx.get_database_backend();
+    let (source, values) = ids.source(backend, "v", 1);
+    // With an OFFSET, PostgreSQL looks each one up by the key, however small it believes the table to be.
+    let sql = format!(
+        "SELECT v.connection_id, v.broker_fill_id FROM {source} WHERE EXISTS (
+            SELECT 1 FROM fills AS f
+            WHERE f.connection_id = v.connection_id AND f.broker_fill_id = v.broker_fill_id LIMIT 1 OFFSET 0)"
+    );
+    let mut known = BTreeSet::new();
+    for row in tx
+        .query_all_raw(Statement::from_sql_and_values(backend, sql, values))
+        .await?
+    {
+        let connection = ConnectionId(row.try_get("", "connection_id")?);
+        known.insert((connection, row.try_get("", "broker_fill_id")?));
+    }
+    Ok(known)
+}
+
+fn fill_row(new: NewFill, connection: ConnectionId, recorded_at: DateTime<Utc>) -> fills::Model {
+    fills::Model {
+        connection_id: connection.0,
+        broker_fill_id: new.fill.broker_fill_id,
+        order_id: new.order_id.0,
+        account_id: new.account_id.0,
+        asset_id: new.asset_id.0,
+        side: new.side.as_str().to_owned(),
+        quantity: Money(new.fill.quantity.get()),
+        price: Money(new.fill.price.get()),
+        cost: Money(new.cost),
+        fee: Money(new.fill.fee),
+        fee_currency: USD.to_owned(),
+        at: new.fill.at,
+        recorded_at,
+        event_seq: new.event_seq,
+    }
 }

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use sea_orm::{
-    DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr, SqliteTransactionMode,
-    TransactionOptions, TransactionTrait,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, QueryResult, RuntimeErr,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
 
 use crate::{Store, StoreError};
@@ -90,6 +90,40 @@ impl Store {
                 _ => break result,
             }
         };
+        self.counters.record(name, run, result.is_ok(), begun.elapsed());
+        result
+    }
+
+    /// Runs one statement that is its own transaction, and answers its rows: one round trip where BEGIN and COMMIT would
+    /// make three. For PostgreSQL.
+    ///
+    /// A pooled connection that has lost its server is passed over, so the statement may run again after an answer was
+    /// lost: it must bear that. Fails with [`StoreError::CommitUnknown`] when no answer came.
+    pub(crate) async fn single(
+        &self,
+        name: &'static str,
+        statement: Statement,
+    ) -> Result<Vec<QueryResult>, StoreError> {
+        let begun = Instant::now();
+        let (mut run, mut lost) = (1, 0);
+        let result = loop {
+            let asked = self.writer.query_all_raw(statement.clone());
+            let error = match tokio::time::timeout(self.transaction_timeout, asked).await {
+                Ok(Ok(rows)) => break Ok(rows),
+                Ok(Err(error)) => error,
+                Err(_) => break Err(StoreError::CommitUnknown(no_answer())),
+            };
+            let is_of_the_statement = matches!(error, DbErr::Query(_));
+            match StoreError::of_commit(error) {
+                StoreError::CommitUnknown(_) if is_of_the_statement && lost < self.pool_size => lost += 1,
+                error if error.is_retried() && run < RUNS_MAX => {
+                    tokio::time::sleep(pause(run)).await;
+                    run += 1;
+                }
+                error => break Err(error),
+            }
+        };
+        pass("store::after_commit", name);
         self.counters.record(name, run, result.is_ok(), begun.elapsed());
         result
     }
@@ -195,8 +229,6 @@ fn pause(run: u32) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use sea_orm::ConnectionTrait;
-
     use super::*;
 
     fn is_send<T: Send>(value: T) -> T {

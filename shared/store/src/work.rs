@@ -5,19 +5,21 @@
 //! 2. Leases and due times go by the database's clock.
 //! 3. A row goes away when its work is done, in the transaction that records the result.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::id::{AccountId, OrderId};
-use sea_orm::sea_query::{Expr, ExprTrait, LockBehavior, LockType};
 use sea_orm::{
-    ColumnTrait, Condition, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, Condition, DatabaseTransaction, DbBackend, EntityTrait, FromQueryResult, QueryFilter,
+    QueryOrder, QuerySelect, Statement, Value,
 };
 
 use crate::Store;
 use crate::entity::order_work;
 use crate::error::StoreError;
+use crate::rows::{array_text, is_among, update_many};
 use crate::time::now_of;
 
 /// What has to be done for an order.
@@ -47,7 +49,7 @@ impl WorkKind {
         }
     }
 
-    fn of(text: &str) -> Option<Self> {
+    pub(crate) fn of(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == text)
     }
 }
@@ -79,7 +81,7 @@ impl Store {
         lease: Duration,
         limit: u64,
     ) -> Result<Vec<Claim>, StoreError> {
-        self.claim(worker, lease, limit, Condition::all()).await
+        self.claim(worker, lease, limit, None).await
     }
 
     /// Claims the due work of one order.
@@ -89,8 +91,21 @@ impl Store {
         order: OrderId,
         lease: Duration,
     ) -> Result<Vec<Claim>, StoreError> {
-        let only = Condition::all().add(order_work::Column::OrderId.eq(order.0));
-        self.claim(worker, lease, WorkKind::ALL.len() as u64, only).await
+        self.claim_orders(worker, &[order], lease).await
+    }
+
+    /// Claims the due work of these orders, at once.
+    pub async fn claim_orders(
+        &self,
+        worker: &str,
+        orders: &[OrderId],
+        lease: Duration,
+    ) -> Result<Vec<Claim>, StoreError> {
+        if orders.is_empty() {
+            return Ok(Vec::new());
+        }
+        let limit = orders.len().saturating_mul(WorkKind::ALL.len()) as u64;
+        self.claim(worker, lease, limit, Some(orders)).await
     }
 
     async fn claim(
@@ -98,38 +113,90 @@ impl Store {
         worker: &str,
         lease: Duration,
         limit: u64,
-        which: Condition,
+        only: Option<&[OrderId]>,
     ) -> Result<Vec<Claim>, StoreError> {
         let deadline = Instant::now() + lease;
+        let rows = match self.backend() {
+            DbBackend::Postgres => self.claim_by_statement(worker, lease, limit, only).await?,
+            _ => self.claim_under_lock(worker, lease, limit, only).await?,
+        };
+        rows.into_iter().map(|row| claim_of(row, deadline)).collect()
+    }
+
+    /// One statement: finds what is due, passes over what another claim has locked, and claims.
+    async fn claim_by_statement(
+        &self,
+        worker: &str,
+        lease: Duration,
+        limit: u64,
+        only: Option<&[OrderId]>,
+    ) -> Result<Vec<order_work::Model>, StoreError> {
+        let micros = i64::try_from(lease.as_micros()).unwrap_or(i64::MAX);
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut values = vec![Value::from(worker), micros.into(), limit.into()];
+        let sql = match only {
+            None => claim_sql("true"),
+            Some(orders) => {
+                let ids: Vec<Value> = orders.iter().map(|order| order.0.into()).collect();
+                values.push(array_text(ids.iter()).into());
+                claim_sql("order_id = ANY($4::text::uuid[])")
+            }
+        };
+        let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
+        let rows = self.single("claim_work", statement).await?;
+        let rows = rows
+            .iter()
+            .map(|row| order_work::Model::from_query_result(row, ""));
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Where there is one writer: a look that finds nothing writes nothing.
+    async fn claim_under_lock(
+        &self,
+        worker: &str,
+        lease: Duration,
+        limit: u64,
+        only: Option<&[OrderId]>,
+    ) -> Result<Vec<order_work::Model>, StoreError> {
         self.transaction("claim_work", async |tx| {
             let tx = &*tx;
             let now = self.db_now(tx).await?;
-            let due = order_work::Entity::find()
-                .filter(which.clone())
-                .filter(is_free(now))
+            let mut due = order_work::Entity::find().filter(is_free(now));
+            if let Some(orders) = only {
+                due = due.filter(is_among(
+                    tx,
+                    order_work::Column::OrderId,
+                    orders.iter().map(|id| id.0),
+                ));
+            }
+            let mut due = due
                 .order_by_asc(order_work::Column::DueAt)
                 .limit(limit)
-                .lock_with_behavior(LockType::NoKeyUpdate, LockBehavior::SkipLocked)
                 .all(tx)
                 .await?;
             if due.is_empty() {
-                return Ok(Vec::new());
+                return Ok(due);
             }
             let fence = self.next_fence(tx).await?;
-            order_work::Entity::update_many()
-                .col_expr(order_work::Column::ClaimedBy, Expr::value(worker))
-                .col_expr(order_work::Column::ClaimedUntil, Expr::value(now + delta(lease)))
-                .col_expr(order_work::Column::Fence, Expr::value(fence))
-                .col_expr(
-                    order_work::Column::Attempts,
-                    Expr::col(order_work::Column::Attempts).add(1),
-                )
-                .filter(rows(due.iter().map(|row| (row.order_id, row.kind.as_str()))))
-                .exec(tx)
-                .await?;
-            due.into_iter()
-                .map(|row| claim_of(row, fence, deadline))
-                .collect()
+            for row in &mut due {
+                row.claimed_by = Some(worker.to_owned());
+                row.claimed_until = Some(now + delta(lease));
+                row.fence = fence;
+                row.attempts += 1;
+            }
+            let claimed = due.iter().map(|row| {
+                vec![
+                    Value::from(row.order_id),
+                    row.kind.as_str().into(),
+                    row.claimed_by.clone().into(),
+                    row.claimed_until.into(),
+                    row.fence.into(),
+                    row.attempts.into(),
+                ]
+            });
+            let set = ["claimed_by", "claimed_until", "fence", "attempts"];
+            update_many(tx, "order_work", &["order_id", "kind"], &set, claimed.collect()).await?;
+            Ok(due)
         })
         .await
     }
@@ -142,8 +209,12 @@ impl Store {
         last_error: &str,
     ) -> Result<(), StoreError> {
         self.transaction("release_claim", async |tx| {
-            let tx = &*tx;
-            postpone(self, tx, claim, due_in, last_error).await
+            let back = Postponed {
+                claim,
+                due_in,
+                last_error: last_error.into(),
+            };
+            postpone(self, &tx, &[back]).await
         })
         .await
     }
@@ -161,26 +232,85 @@ impl Store {
     }
 }
 
-/// Makes claimed work due again after `due_in`; nothing happens when the claim is no longer ours.
+/// Claimed work that is due again later.
+#[derive(Debug, Clone)]
+pub(crate) struct Postponed<'a> {
+    pub claim: &'a Claim,
+    /// How much later.
+    pub due_in: Duration,
+    /// What it waits for.
+    pub last_error: Cow<'a, str>,
+}
+
+/// Makes claimed work due again; nothing happens to what is no longer its claim's.
 pub(crate) async fn postpone(
     store: &Store,
     tx: &DatabaseTransaction,
-    claim: &Claim,
-    due_in: Duration,
-    last_error: &str,
+    later: &[Postponed<'_>],
 ) -> Result<(), StoreError> {
+    if later.is_empty() {
+        return Ok(());
+    }
     let now = store.db_now(tx).await?;
-    order_work::Entity::update_many()
-        .col_expr(
-            order_work::Column::ClaimedUntil,
-            Expr::value(Option::<DateTime<Utc>>::None),
-        )
-        .col_expr(order_work::Column::DueAt, Expr::value(now + delta(due_in)))
-        .col_expr(order_work::Column::LastError, Expr::value(last_error))
-        .filter(held_by(claim))
-        .exec(tx)
-        .await?;
+    let rows = later.iter().map(
+        |Postponed {
+             claim,
+             due_in,
+             last_error,
+         }| {
+            vec![
+                Value::from(claim.order_id.0),
+                claim.kind.as_str().into(),
+                claim.fence.into(),
+                Option::<DateTime<Utc>>::None.into(),
+                (now + delta(*due_in)).into(),
+                last_error.as_ref().into(),
+            ]
+        },
+    );
+    let set = ["claimed_until", "due_at", "last_error"];
+    update_many(
+        tx,
+        "order_work",
+        &["order_id", "kind", "fence"],
+        &set,
+        rows.collect(),
+    )
+    .await?;
     Ok(())
+}
+
+/// The fences under which the work of these orders is claimed now.
+pub(crate) async fn fences(
+    tx: &DatabaseTransaction,
+    orders: impl Iterator<Item = OrderId>,
+) -> Result<BTreeMap<(OrderId, WorkKind), i64>, StoreError> {
+    let rows = order_work::Entity::find()
+        .filter(is_among(tx, order_work::Column::OrderId, orders.map(|id| id.0)))
+        .all(tx)
+        .await?;
+    let known = |row: order_work::Model| Some(((OrderId(row.order_id), WorkKind::of(&row.kind)?), row.fence));
+    Ok(rows.into_iter().filter_map(known).collect())
+}
+
+/// The claim on PostgreSQL, of those rows of `order_work` for which `which` holds.
+///
+/// What is due is found by the time at which the statement began, so that the index serves; a lease begins when its row
+/// is written. All rows of one claim share a fence.
+fn claim_sql(which: &str) -> String {
+    format!(
+        "WITH due AS (
+            SELECT order_id, kind FROM order_work
+            WHERE due_at <= statement_timestamp()
+              AND (claimed_until IS NULL OR claimed_until < statement_timestamp()) AND {which}
+            ORDER BY due_at LIMIT $3 FOR NO KEY UPDATE SKIP LOCKED
+        ), next AS (SELECT nextval('work_fences') AS fence WHERE EXISTS (SELECT FROM due))
+        UPDATE order_work AS w
+        SET claimed_by = $1, claimed_until = clock_timestamp() + $2 * interval '1 microsecond',
+            fence = (SELECT fence FROM next), attempts = w.attempts + 1
+        FROM due WHERE w.order_id = due.order_id AND w.kind = due.kind
+        RETURNING w.*"
+    )
 }
 
 /// Due at `now`, and claimed by nobody whose lease still runs.
@@ -193,32 +323,11 @@ fn is_free(now: DateTime<Utc>) -> Condition {
         .add(unclaimed)
 }
 
-/// The row of `claim`, as long as its fence stands.
-pub(crate) fn held_by(claim: &Claim) -> Condition {
-    rows([(claim.order_id.0, claim.kind.as_str())]).add(order_work::Column::Fence.eq(claim.fence))
-}
-
-/// The rows of these keys: one condition per kind, however many there are.
-fn rows<'a>(keys: impl IntoIterator<Item = (uuid::Uuid, &'a str)>) -> Condition {
-    let mut by_kind: BTreeMap<&str, Vec<uuid::Uuid>> = BTreeMap::new();
-    for (order, kind) in keys {
-        by_kind.entry(kind).or_default().push(order);
-    }
-    let mut any = Condition::any();
-    for (kind, orders) in by_kind {
-        let of_kind = Condition::all()
-            .add(order_work::Column::Kind.eq(kind))
-            .add(order_work::Column::OrderId.is_in(orders));
-        any = any.add(of_kind);
-    }
-    Condition::all().add(any)
-}
-
 pub(crate) fn delta(duration: Duration) -> TimeDelta {
     TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
 }
 
-fn claim_of(row: order_work::Model, fence: i64, deadline: Instant) -> Result<Claim, StoreError> {
+fn claim_of(row: order_work::Model, deadline: Instant) -> Result<Claim, StoreError> {
     let kind = WorkKind::of(&row.kind).ok_or_else(|| StoreError::Inconsistent {
         table: "order_work",
         id: row.order_id.to_string(),
@@ -227,8 +336,8 @@ fn claim_of(row: order_work::Model, fence: i64, deadline: Instant) -> Result<Cla
         order_id: OrderId(row.order_id),
         account_id: AccountId(row.account_id),
         kind,
-        fence,
-        attempts: row.attempts + 1,
+        fence: row.fence,
+        attempts: row.attempts,
         last_error: row.last_error,
         deadline,
     })

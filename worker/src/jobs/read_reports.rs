@@ -9,12 +9,10 @@ use broker::{Broker, Connection};
 use domain::id::ConnectionId;
 use futures::StreamExt as _;
 use queue::{Job, Outcome};
-use store::{ConnectionView, StoreError};
+use store::{ConnectionView, ReportsRead, StoreError};
 
+use crate::recorder::{PAGE, ToRecord, has_reports_at_hand, is_full, tell};
 use crate::worker::Worker;
-
-/// Reports of one page.
-const PAGE: u64 = 500;
 
 /// So many pages in a row are read at most; a broker that never ends would keep the reader for ever.
 const PAGES_MAX: u32 = 10_000;
@@ -70,6 +68,9 @@ pub(crate) async fn read(worker: &Worker, connection: &ConnectionView) {
         );
         return;
     };
+    if has_reports_at_hand(broker.as_ref()) {
+        return read_at_hand(worker, connection).await;
+    }
     let mut reading = worker.readers.begin(connection.id);
     while let Some(right) = reading {
         if !read_pages(worker, broker.as_ref(), connection).await {
@@ -77,6 +78,21 @@ pub(crate) async fn read(worker: &Worker, connection: &ConnectionView) {
         }
         reading = right.end();
     }
+}
+
+/// Reads reports that are at hand, together with whoever else records now.
+async fn read_at_hand(worker: &Worker, connection: &ConnectionView) {
+    for _ in 0..PAGES_MAX {
+        let asked = ToRecord {
+            ended: None,
+            read: Some(connection.clone()),
+        };
+        match worker.batches.record(asked).await {
+            Some(written) if written.has_more => {}
+            Some(_) | None => return,
+        }
+    }
+    tracing::error!(connection.id = %connection.id, broker.name = connection.broker, "the reports do not end");
 }
 
 /// Reads pages up to the end. Answers whether it got there.
@@ -123,32 +139,27 @@ async fn read_page(worker: &Worker, broker: &dyn Broker, connection: &Connection
     if page.reports.is_empty() && page.cursor == cursor {
         return Page::Last;
     }
+    let read = ReportsRead {
+        connection: connection.id,
+        broker: broker.name(),
+        from_cursor: cursor,
+        reports: page.reports,
+        to_cursor: page.cursor,
+    };
     let now = worker.app.clock.now();
-    let (name, reports) = (broker.name(), page.reports.as_slice());
-    match store
-        .record_reports(connection.id, name, &cursor, reports, &page.cursor, now)
-        .await
+    let recorded = store.record(&[], std::slice::from_ref(&read), now).await;
+    match recorded
+        .reports
+        .into_iter()
+        .next()
+        .unwrap_or_else(|| Ok(store::Recorded::default()))
     {
         Ok(recorded) => {
-            tracing::debug!(
-                connection.id = %connection.id,
-                broker.name = name,
-                applied = recorded.applied,
-                skipped = recorded.skipped,
-                "reports recorded"
-            );
-            if recorded.alarms > 0 {
-                tracing::error!(
-                    connection.id = %connection.id,
-                    broker.name = name,
-                    alarms = recorded.alarms,
-                    "the venue's reports contradict our book: a person has to look"
-                );
-            }
-            if u64::try_from(reports.len()).is_ok_and(|count| count < PAGE) {
-                Page::Last
-            } else {
+            tell(&read, &recorded);
+            if is_full(read.reports.len()) {
                 Page::Full
+            } else {
+                Page::Last
             }
         }
         Err(StoreError::Stale { .. }) => Page::Overtaken,

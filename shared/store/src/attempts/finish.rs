@@ -1,82 +1,54 @@
-//! After a call: what it came to.
+//! After a call: what it means for the order.
 
-use super::row::{end_attempt, finish_overtaken, reason_of};
-use super::{AfterLookUp, AttemptOutcome, Dispatch, LookUp, MISSED_CHECK, follow, open_claimed};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use domain::id::OrderId;
 use domain::lifecycle::{OrderEvent, Phase};
 
-use crate::Store;
-use crate::book::{self};
+use super::{AfterLookUp, AttemptOutcome, Dispatch, End, Ended, LookUp, MISSED_CHECK, follow};
 use crate::cause::Cause;
 use crate::error::StoreError;
 use crate::ledger::Ledger;
-use crate::work::{Claim, WorkKind, postpone};
+use crate::work::{Claim, WorkKind};
 
 /// A venue that took a cancel or a replace is asked again when it has not reported after this long.
 const ANSWER_EXPECTED_WITHIN: Duration = Duration::from_secs(10);
 
-impl Store {
-    /// Records what a call came to. [`StoreError::Stale`] when the claim is no longer ours.
-    pub async fn finish_attempt(
-        &self,
-        dispatch: &Dispatch,
-        outcome: AttemptOutcome,
-        now: DateTime<Utc>,
-    ) -> Result<(), StoreError> {
-        let claim = &dispatch.claim;
-        self.transaction("finish_attempt", async |tx| {
-            let tx = &*tx;
-            let opened = open_claimed(tx, claim, now).await?;
-            let Some(mut ledger) = opened else {
-                return finish_overtaken(tx, dispatch, &outcome, now).await;
+/// How the order of a call goes on, and when its work is due again where it stays.
+pub(super) fn finish(
+    ledger: &mut Ledger,
+    ended: &Ended,
+) -> Result<(AfterLookUp, Option<Duration>), StoreError> {
+    let dispatch = ended.dispatch.as_ref();
+    let claim = &dispatch.claim;
+    let outcome = match &ended.end {
+        End::LookedUp { found, next_check } => {
+            let after = finish_look(ledger, dispatch, found, *next_check)?;
+            let due_in = match after {
+                AfterLookUp::Again { due_in } => Some(due_in),
+                AfterLookUp::Settled | AfterLookUp::SendAgain => None,
             };
-            end_attempt(tx, dispatch, &outcome, now).await?;
-            let cause = Cause::Worker {
-                reason: format!("{} answered", claim.kind.as_str()),
-            };
-            let due_in = match claim.kind {
-                WorkKind::Submit => finish_submit(&mut ledger, claim, &outcome, &cause)?,
-                WorkKind::Cancel => finish_cancel(&mut ledger, claim, &outcome, &cause)?,
-                WorkKind::Replace => finish_replace(&mut ledger, dispatch, &outcome, &cause)?,
-                WorkKind::Reconcile => None,
-            };
-            if let Some(due_in) = due_in {
-                postpone(self, tx, claim, due_in, reason_of(&outcome)).await?;
-            }
-            book::write(self, tx, &ledger, None).await
-        })
-        .await
-    }
+            return Ok((after, due_in));
+        }
+        End::Called(outcome) => outcome,
+    };
+    let cause = Cause::Worker {
+        reason: format!("{} answered", claim.kind.as_str()),
+    };
+    let due_in = match claim.kind {
+        WorkKind::Submit => finish_submit(ledger, claim, outcome, &cause)?,
+        WorkKind::Cancel => finish_cancel(ledger, claim, outcome, &cause)?,
+        WorkKind::Replace => finish_replace(ledger, dispatch, outcome, &cause)?,
+        WorkKind::Reconcile => None,
+    };
+    Ok((AfterLookUp::Settled, due_in))
+}
 
-    /// Records what a look-up came to, and answers how the order goes on; where the venue could not tell, with another
-    /// look after `next_check`. [`StoreError::Stale`] when the claim is no longer ours.
-    pub async fn finish_lookup(
-        &self,
-        dispatch: &Dispatch,
-        found: LookUp,
-        next_check: Duration,
-        now: DateTime<Utc>,
-    ) -> Result<AfterLookUp, StoreError> {
-        let claim = &dispatch.claim;
-        self.transaction("finish_lookup", async |tx| {
-            let tx = &*tx;
-            let outcome = look_up_outcome(&found, next_check);
-            let Some(mut ledger) = open_claimed(tx, claim, now).await? else {
-                finish_overtaken(tx, dispatch, &outcome, now).await?;
-                return Ok(AfterLookUp::Settled);
-            };
-            end_attempt(tx, dispatch, &outcome, now).await?;
-            let after = finish_look(&mut ledger, dispatch, &found, next_check)?;
-            if let AfterLookUp::Again { due_in } = after {
-                postpone(self, tx, claim, due_in, reason_of(&outcome)).await?;
-            }
-            book::write(self, tx, &ledger, None).await?;
-            Ok(after)
-        })
-        .await
+/// An end in the words of the call's row.
+pub(super) fn outcome_of(end: &End) -> AttemptOutcome {
+    match end {
+        End::Called(outcome) => outcome.clone(),
+        End::LookedUp { found, next_check } => look_up_outcome(found, *next_check),
     }
 }
 

@@ -4,10 +4,20 @@
 //! 2. A claim that is taken over finds the attempt of the one before unfinished: what it sent is *unknown*, and is
 //!    looked up, never sent again blindly.
 //! 3. A stale worker's outcome is refused by its fence.
+//! 4. Calls begin and end in batches: the number of statements does not depend on how many there are, each is decided by
+//!    itself, and one that fails never stops its neighbours.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `begin`, `short` | before a call: the decision; the short way of an order that is simply sent |
+//! | `finish`, `record` | after it: the decision; the transaction, in which reports are recorded as well |
+//! | `row` | the calls' rows |
 
 mod begin;
 mod finish;
+mod record;
 mod row;
+mod short;
 
 use std::time::Duration;
 
@@ -16,16 +26,22 @@ use domain::id::{BrokerOrderId, OrderId};
 use domain::lifecycle::OrderEvent;
 use domain::order::Order;
 use domain::reconcile::VenueOrder;
-use sea_orm::{DatabaseTransaction, EntityTrait, PaginatorTrait, QueryFilter};
 
-use crate::Store;
-use crate::book::{self, Scope};
 use crate::cause::Cause;
 use crate::connections::ConnectionView;
-use crate::entity::order_work;
 use crate::error::StoreError;
 use crate::ledger::{ApplyError, Ledger};
-use crate::work::{Claim, held_by};
+use crate::reports::Recorded;
+use crate::work::Claim;
+
+/// A call that wants to begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewAttempt {
+    /// The right to make it.
+    pub claim: Claim,
+    /// What both logs are searched by.
+    pub correlation_id: String,
+}
 
 /// One call to a broker that may be made now.
 #[derive(Debug, Clone)]
@@ -100,6 +116,38 @@ pub enum AttemptOutcome {
     Missed,
 }
 
+/// A call that has ended, to be recorded.
+#[derive(Debug, Clone)]
+pub struct Ended {
+    /// The call.
+    pub dispatch: Box<Dispatch>,
+    /// What it came to.
+    pub end: End,
+}
+
+/// What a call, of whatever kind, came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// A submission, a cancel or a replace.
+    Called(AttemptOutcome),
+    /// A look-up.
+    LookedUp {
+        /// What was found.
+        found: LookUp,
+        /// Where the venue could not tell, the next look is due after this time.
+        next_check: Duration,
+    },
+}
+
+/// What was recorded: one answer for each call, and one for each connection's reports.
+#[derive(Debug)]
+pub struct RecordedAll {
+    /// How each order goes on; of calls other than look-ups, [`AfterLookUp::Settled`].
+    pub ended: Vec<Result<AfterLookUp, StoreError>>,
+    /// What each connection's reports did.
+    pub reports: Vec<Result<Recorded, StoreError>>,
+}
+
 /// How an order goes on after a look-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AfterLookUp {
@@ -135,32 +183,6 @@ pub const MISSED_CHECK: Duration = Duration::from_secs(3);
 
 /// How `last_error` remembers that a look found nothing: absence counts when it is seen twice.
 const MISSED: &str = "absent";
-
-/// The order of `claim` under locks; `None` when the claim is no longer ours or its work is gone.
-async fn open_claimed(
-    tx: &DatabaseTransaction,
-    claim: &Claim,
-    now: DateTime<Utc>,
-) -> Result<Option<Ledger>, StoreError> {
-    let known = book::peek(tx, &[claim.order_id]).await?;
-    let Some(order) = known.first() else {
-        return Ok(None);
-    };
-    let mut scope = Scope::default();
-    scope.add_order(order);
-    if order.facts.held_by.is_some() {
-        for sell in Store::holding_sells(tx, &[(order.account_id, order.asset_id)]).await? {
-            scope.add_order(&sell);
-        }
-    }
-    let ledger = book::open(tx, &scope, now).await?;
-    let is_ours = order_work::Entity::find()
-        .filter(held_by(claim))
-        .count(tx)
-        .await?
-        == 1;
-    Ok(is_ours.then_some(ledger))
-}
 
 /// Lets `event` happen; one that no longer makes sense (a report was faster) is logged and left out.
 fn follow(ledger: &mut Ledger, id: OrderId, event: &OrderEvent, cause: &Cause) -> Result<(), StoreError> {

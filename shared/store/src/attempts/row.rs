@@ -1,65 +1,141 @@
 //! The rows of calls: made before the first byte leaves, ended with what the call came to.
 
-use super::{AttemptOutcome, Dispatch, MISSED};
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use domain::lifecycle::Submission;
-use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder};
+use domain::id::OrderId;
+use domain::order::Order;
+use sea_orm::{ConnectionTrait, DatabaseTransaction, FromQueryResult, IntoActiveModel, Statement, Value};
 
-use crate::book::{self};
-use crate::connections::connection_of;
+use super::{AttemptOutcome, Dispatch, MISSED, NewAttempt};
+use crate::connections::ConnectionView;
 use crate::entity::broker_attempts;
 use crate::error::StoreError;
-use crate::ledger::Ledger;
-use crate::work::{Claim, WorkKind};
+use crate::rows::{Rows, insert, update_many};
+use crate::work::WorkKind;
 
-pub(super) async fn record_attempt(
+/// What earlier calls of one kind for one order matter for the next.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Earlier {
+    /// Number and begin of the last one.
+    last: Option<(i32, DateTime<Utc>)>,
+    /// Number and begin of the first one that may have sent something: those after it may have only looked.
+    first_unknown: Option<(i32, DateTime<Utc>)>,
+    /// Numbers and fences of those that are unfinished.
+    open: Vec<(i32, i64)>,
+}
+
+impl Earlier {
+    /// Those before which `last` was the last one; all have ended.
+    pub(super) fn after(last: Option<(i32, DateTime<Utc>)>) -> Self {
+        Self {
+            last,
+            first_unknown: None,
+            open: Vec::new(),
+        }
+    }
+
+    /// Whether one is unfinished.
+    pub(super) const fn is_open(&self) -> bool {
+        !self.open.is_empty()
+    }
+
+    /// Whether call `n`, made under `fence`, is unfinished.
+    pub(super) fn has_open(&self, n: i32, fence: i64) -> bool {
+        self.open.contains(&(n, fence))
+    }
+}
+
+/// The earlier calls of an order, by order and kind.
+pub(super) type AllEarlier = BTreeMap<(OrderId, WorkKind), Earlier>;
+
+/// Of each order and kind the last call, those unfinished, and the first without a known outcome.
+const EARLIER: &str = "NOT EXISTS (SELECT 1 FROM broker_attempts AS b
+        WHERE b.order_id = a.order_id AND b.kind = a.kind AND b.n > a.n)
+    OR a.ended_at IS NULL
+    OR (a.outcome = 'unknown' AND NOT EXISTS (SELECT 1 FROM broker_attempts AS b
+        WHERE b.order_id = a.order_id AND b.kind = a.kind AND b.n < a.n AND b.outcome = 'unknown'))";
+
+/// Reads what matters of the earlier calls of these orders.
+pub(super) async fn earlier(
     tx: &DatabaseTransaction,
-    ledger: &Ledger,
-    claim: &Claim,
-    correlation_id: &str,
-    now: DateTime<Utc>,
-) -> Result<Dispatch, StoreError> {
-    let missing = || StoreError::NotFound { table: "orders" };
-    let order = ledger.order(claim.order_id).cloned().ok_or_else(missing)?;
-    let of_kind = |kind: WorkKind| {
-        broker_attempts::Entity::find()
-            .filter(broker_attempts::Column::OrderId.eq(claim.order_id.0))
-            .filter(broker_attempts::Column::Kind.eq(kind.as_str()))
-    };
-    // Nobody else holds this work any more: what its unfinished attempts came to, nobody knows.
-    let taken_over = end_open_attempts(tx, claim, now).await?;
-    let last = of_kind(claim.kind)
-        .order_by_desc(broker_attempts::Column::N)
-        .one(tx)
+    orders: impl Iterator<Item = OrderId>,
+) -> Result<AllEarlier, StoreError> {
+    let backend = tx.get_database_backend();
+    let ids = Rows::new(&["order_id"], orders.map(|id| vec![id.0.into()]).collect());
+    let (source, values) = ids.source(backend, "v", 1);
+    let sql = format!(
+        "SELECT a.* FROM broker_attempts AS a WHERE a.order_id IN (SELECT order_id FROM {source}) AND ({EARLIER})"
+    );
+    let rows = tx
+        .query_all_raw(Statement::from_sql_and_values(backend, sql, values))
         .await?;
-    let n = last.as_ref().map_or(0, |attempt| attempt.n) + 1;
+    let mut all = AllEarlier::new();
+    for row in &rows {
+        let row = broker_attempts::Model::from_query_result(row, "")?;
+        let Some(kind) = WorkKind::of(&row.kind) else {
+            continue;
+        };
+        let known = all.entry((OrderId(row.order_id), kind)).or_default();
+        let this = (row.n, row.started_at);
+        known.last = known.last.max(Some(this));
+        if row.ended_at.is_none() {
+            known.open.push((row.n, row.fence));
+        }
+        if row.ended_at.is_none() || row.outcome.as_deref() == Some("unknown") {
+            known.first_unknown = Some(known.first_unknown.map_or(this, |first| first.min(this)));
+        }
+    }
+    Ok(all)
+}
+
+/// The call that `wish` may make now, for an order as it stands once the call has begun.
+pub(super) fn dispatch(
+    wish: &NewAttempt,
+    all: &AllEarlier,
+    order: Order,
+    replacement: Option<Order>,
+    connection: ConnectionView,
+    now: DateTime<Utc>,
+) -> Dispatch {
+    let claim = &wish.claim;
+    let of_kind = |kind: WorkKind| all.get(&(claim.order_id, kind)).cloned().unwrap_or_default();
+    let mine = of_kind(claim.kind);
+    let begin_of = |call: Option<(i32, DateTime<Utc>)>| call.map_or(now, |(_, at)| at);
     let (is_repeat, attempted_at) = match claim.kind {
         WorkKind::Submit | WorkKind::Cancel => (false, now),
-        WorkKind::Replace => {
-            // The first of them that may have sent it: those after it may have only looked.
-            let unknown = of_kind(claim.kind)
-                .filter(broker_attempts::Column::Outcome.eq("unknown"))
-                .order_by_asc(broker_attempts::Column::N)
-                .one(tx)
-                .await?;
-            (unknown.is_some(), unknown.map_or(now, |sent| sent.started_at))
-        }
-        WorkKind::Reconcile => {
-            let sent = of_kind(WorkKind::Submit).order_by_desc(broker_attempts::Column::N);
-            (false, sent.one(tx).await?.map_or(now, |sent| sent.started_at))
-        }
+        WorkKind::Replace => (mine.first_unknown.is_some(), begin_of(mine.first_unknown)),
+        WorkKind::Reconcile => (false, begin_of(of_kind(WorkKind::Submit).last)),
     };
-    let replacement = order
-        .facts
-        .replaced_by
-        .filter(|_| claim.kind == WorkKind::Replace);
-    let replacement = replacement.and_then(|id| ledger.order(id)).cloned();
-    let row = broker_attempts::Model {
+    Dispatch {
+        claim: claim.clone(),
+        n: mine.last.map_or(0, |(n, _)| n) + 1,
+        attempted_at,
+        is_repeat,
+        // What a dead worker has sent meanwhile, no look has missed yet.
+        was_missed: !mine.is_open() && claim.last_error.as_deref() == Some(MISSED),
+        connection,
+        order,
+        replacement,
+    }
+}
+
+/// The row of a call that begins.
+pub(super) fn row_of(
+    dispatch: &Dispatch,
+    correlation_id: &str,
+    now: DateTime<Utc>,
+) -> broker_attempts::Model {
+    let Dispatch {
+        claim,
+        order,
+        replacement,
+        ..
+    } = dispatch;
+    broker_attempts::Model {
         order_id: claim.order_id.0,
         kind: claim.kind.as_str().to_owned(),
-        n,
+        n: dispatch.n,
         fence: claim.fence,
         id_sent: replacement.as_ref().map_or(order.id, |new| new.id).to_string(),
         broker_order_id: order.broker_order_id.as_ref().map(|id| id.0.clone()),
@@ -68,24 +144,102 @@ pub(super) async fn record_attempt(
         ended_at: None,
         outcome: None,
         detail: None,
-    };
-    broker_attempts::Entity::insert(row.into_active_model())
-        .exec_without_returning(tx)
-        .await?;
-    Ok(Dispatch {
-        claim: claim.clone(),
-        n,
-        attempted_at,
-        is_repeat,
-        // What a dead worker has sent meanwhile, no look has missed yet.
-        was_missed: taken_over == 0 && claim.last_error.as_deref() == Some(MISSED),
-        connection: connection_of(tx, order.account_id).await?,
-        order,
-        replacement,
-    })
+    }
 }
 
-pub(super) const fn name_of(outcome: &AttemptOutcome) -> &'static str {
+/// Writes the rows of calls that begin.
+pub(super) async fn insert_rows(
+    tx: &DatabaseTransaction,
+    rows: Vec<broker_attempts::Model>,
+) -> Result<(), StoreError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let rows = rows.into_iter().map(IntoActiveModel::into_active_model);
+    insert(tx, rows.collect(), None).await
+}
+
+/// Ends unfinished calls of these works, whose claims others have taken over: what they sent, nobody knows.
+pub(super) async fn end_taken_over(
+    tx: &DatabaseTransaction,
+    works: &[(OrderId, WorkKind)],
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    if works.is_empty() {
+        return Ok(());
+    }
+    let backend = tx.get_database_backend();
+    let rows = works
+        .iter()
+        .map(|(id, kind)| vec![id.0.into(), kind.as_str().into()]);
+    let rows = Rows::new(&["order_id", "kind"], rows.collect());
+    let (source, keys) = rows.source(backend, "v", 2);
+    let sql = format!(
+        "UPDATE broker_attempts SET ended_at = $1, outcome = 'unknown', detail = 'taken over'
+         WHERE ended_at IS NULL AND (order_id, kind) IN (SELECT order_id, kind FROM {source})"
+    );
+    let values = std::iter::once(Value::from(now)).chain(keys);
+    tx.execute_raw(Statement::from_sql_and_values(backend, sql, values))
+        .await?;
+    Ok(())
+}
+
+/// A call whose row is to be ended.
+#[derive(Debug)]
+pub(super) struct EndedRow<'a> {
+    pub dispatch: &'a Dispatch,
+    pub outcome: AttemptOutcome,
+}
+
+/// Ends the rows of these calls.
+pub(super) async fn end_rows(
+    tx: &DatabaseTransaction,
+    ended: &[EndedRow<'_>],
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let rows = ended.iter().map(|EndedRow { dispatch, outcome }| {
+        let detail = (name_of(outcome) != "acknowledged").then(|| reason_of(outcome).to_owned());
+        vec![
+            Value::from(dispatch.claim.order_id.0),
+            dispatch.claim.kind.as_str().into(),
+            dispatch.n.into(),
+            dispatch.claim.fence.into(),
+            Some(now).into(),
+            Some(name_of(outcome).to_owned()).into(),
+            broker_order_id_of(dispatch, outcome).into(),
+            detail.into(),
+        ]
+    });
+    let set = ["ended_at", "outcome", "broker_order_id", "detail"];
+    update_many(
+        tx,
+        "broker_attempts",
+        &["order_id", "kind", "n", "fence"],
+        &set,
+        rows.collect(),
+    )
+    .await?;
+    Ok(())
+}
+
+fn broker_order_id_of(dispatch: &Dispatch, outcome: &AttemptOutcome) -> Option<String> {
+    match outcome {
+        AttemptOutcome::Acknowledged {
+            broker_order_id: Some(id),
+            ..
+        } => Some(id.0.clone()),
+        AttemptOutcome::Acknowledged {
+            broker_order_id: None,
+            ..
+        }
+        | AttemptOutcome::Refused { .. }
+        | AttemptOutcome::NotSent { .. }
+        | AttemptOutcome::Unknown { .. }
+        | AttemptOutcome::Missed => dispatch.order.broker_order_id.as_ref().map(|id| id.0.clone()),
+    }
+}
+
+const fn name_of(outcome: &AttemptOutcome) -> &'static str {
     match outcome {
         AttemptOutcome::Acknowledged { .. } => "acknowledged",
         AttemptOutcome::Refused { .. } => "refused",
@@ -102,78 +256,4 @@ pub(super) fn reason_of(outcome: &AttemptOutcome) -> &str {
         | AttemptOutcome::Unknown { reason, .. } => reason,
         AttemptOutcome::Missed => MISSED,
     }
-}
-
-pub(super) async fn end_attempt(
-    tx: &DatabaseTransaction,
-    dispatch: &Dispatch,
-    outcome: &AttemptOutcome,
-    now: DateTime<Utc>,
-) -> Result<u64, StoreError> {
-    let broker_order_id = match outcome {
-        AttemptOutcome::Acknowledged {
-            broker_order_id: Some(id),
-            ..
-        } => Some(id.0.clone()),
-        AttemptOutcome::Acknowledged {
-            broker_order_id: None,
-            ..
-        }
-        | AttemptOutcome::Refused { .. }
-        | AttemptOutcome::NotSent { .. }
-        | AttemptOutcome::Unknown { .. }
-        | AttemptOutcome::Missed => dispatch.order.broker_order_id.as_ref().map(|id| id.0.clone()),
-    };
-    let detail = (name_of(outcome) != "acknowledged").then(|| reason_of(outcome).to_owned());
-    let ended = broker_attempts::Entity::update_many()
-        .col_expr(broker_attempts::Column::EndedAt, Expr::value(now))
-        .col_expr(broker_attempts::Column::Outcome, Expr::value(name_of(outcome)))
-        .col_expr(
-            broker_attempts::Column::BrokerOrderId,
-            Expr::value(broker_order_id),
-        )
-        .col_expr(broker_attempts::Column::Detail, Expr::value(detail))
-        .filter(broker_attempts::Column::OrderId.eq(dispatch.order.id.0))
-        .filter(broker_attempts::Column::Kind.eq(dispatch.claim.kind.as_str()))
-        .filter(broker_attempts::Column::N.eq(dispatch.n))
-        .filter(broker_attempts::Column::Fence.eq(dispatch.claim.fence))
-        .filter(broker_attempts::Column::EndedAt.is_null())
-        .exec(tx)
-        .await?;
-    Ok(ended.rows_affected)
-}
-
-/// Attempts of this work that nobody finished: what they sent is unknown. Answers how many there were.
-pub(super) async fn end_open_attempts(
-    tx: &DatabaseTransaction,
-    claim: &Claim,
-    now: DateTime<Utc>,
-) -> Result<u64, StoreError> {
-    let ended = broker_attempts::Entity::update_many()
-        .col_expr(broker_attempts::Column::EndedAt, Expr::value(now))
-        .col_expr(broker_attempts::Column::Outcome, Expr::value("unknown"))
-        .col_expr(broker_attempts::Column::Detail, Expr::value("taken over"))
-        .filter(broker_attempts::Column::OrderId.eq(claim.order_id.0))
-        .filter(broker_attempts::Column::Kind.eq(claim.kind.as_str()))
-        .filter(broker_attempts::Column::EndedAt.is_null())
-        .exec(tx)
-        .await?;
-    Ok(ended.rows_affected)
-}
-
-/// Our work is gone. Where the venue's reports have settled it meanwhile, only the attempt's row is left to end.
-pub(super) async fn finish_overtaken(
-    tx: &DatabaseTransaction,
-    dispatch: &Dispatch,
-    outcome: &AttemptOutcome,
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    let order = book::peek(tx, &[dispatch.order.id]).await?;
-    let is_settled = order.first().is_some_and(|order| {
-        order.facts.closed.is_some() || order.facts.submission == Submission::Acknowledged
-    });
-    if is_settled && end_attempt(tx, dispatch, outcome, now).await? == 1 {
-        return Ok(());
-    }
-    Err(StoreError::Stale { what: "the claim" })
 }

@@ -10,9 +10,9 @@ use domain::quote::Purpose;
 use futures::FutureExt as _;
 use store::{LookUp, WorkKind};
 
-use super::{Answered, Begun, millis_since};
+use super::{Answered, Begun, has_time, millis_since};
+use crate::faults;
 use crate::jobs::{millis, read_reports};
-use crate::{backoff, faults};
 
 /// What a call came to.
 pub(super) enum Answer {
@@ -32,7 +32,7 @@ impl<'a> Begun<'a> {
         if kind == WorkKind::Submit {
             self.hand_over_quote().await;
         }
-        let answer = if self.has_time() {
+        let answer = if has_time(self.worker, &self.dispatch.claim, self.limit()) {
             faults::pass(faults::BEFORE_SEND);
             self.answer(kind).await
         } else {
@@ -153,27 +153,25 @@ impl<'a> Begun<'a> {
                 return;
             }
         };
-        match within(self.limit(), self.broker.feed(&[quote])).await {
-            Ok(Ok(connections)) => {
-                // The quote may fill orders of others, too. Our own reports are read when this order is recorded.
-                let ours = self.dispatch.connection.id;
-                let others = connections.into_iter().filter(|connection| *connection != ours);
-                read_reports::hand_over(self.worker, others).await;
+        let (fed, quotes) = (&self.worker.fed, [quote]);
+        let [quote] = &quotes;
+        let told = fed.once(self.broker.name(), quote, async {
+            match within(self.limit(), self.broker.feed(&quotes)).await {
+                Ok(Ok(connections)) => Some(connections),
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "the venue did not take a quote");
+                    None
+                }
+                Err(reason) => {
+                    tracing::warn!(reason, "the venue did not take a quote");
+                    None
+                }
             }
-            Ok(Err(error)) => tracing::warn!(%error, "the venue did not take a quote"),
-            Err(reason) => tracing::warn!(reason, "the venue did not take a quote"),
-        }
-    }
-
-    /// Whether the claim lasts for the call and for recording its answer.
-    fn has_time(&self) -> bool {
-        let needed = backoff::time_needed(self.worker.app.options.lease, self.limit());
-        let left = self
-            .dispatch
-            .claim
-            .deadline
-            .saturating_duration_since(Instant::now());
-        left >= needed
+        });
+        // The quote may fill orders of others, too. Our own reports are read when this order is recorded.
+        let ours = self.dispatch.connection.id;
+        let others = told.await.unwrap_or_default().into_iter();
+        read_reports::hand_over(self.worker, others.filter(|connection| *connection != ours)).await;
     }
 
     /// The answer to a call that was not made, because another worker may own the work before it would end.

@@ -24,7 +24,7 @@ use broker::Broker;
 use chrono::{DateTime, Utc};
 use domain::id::OrderId;
 use queue::Outcome;
-use store::{Begin, Claim, Dispatch, StoreError};
+use store::{Begin, Claim, Dispatch, NewAttempt, StoreError};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
@@ -54,15 +54,10 @@ struct Answered<'a> {
 /// Executes what is due for `order`; nothing, if nothing is due or another worker has it.
 pub(crate) async fn by_signal(worker: &Worker, order: OrderId) -> Outcome {
     let _slot = worker.slots.one().await;
-    let options = &worker.app.options;
-    let claims = match worker
-        .app
-        .store
-        .claim_order(&options.name, order, options.lease)
-        .await
-    {
-        Ok(claims) => claims,
-        Err(error) => return worker.failed("claim an order's work", &error),
+    let claims = match worker.batches.claim(order).await {
+        Some(Ok(claims)) => claims,
+        Some(Err(error)) => return worker.failed("claim an order's work", &error),
+        None => return worker.broken(),
     };
     let mut outcome = Outcome::Done;
     for claim in claims {
@@ -97,23 +92,29 @@ async fn stages(worker: &Worker, claim: Claim) -> Outcome {
 
 /// Writes the attempt down, if it still makes sense; else says how the work ends for now.
 async fn begin(worker: &Worker, claim: Claim) -> Result<Begun<'_>, Outcome> {
-    let correlation_id = Uuid::now_v7().to_string();
-    let store = &worker.app.store;
-    let dispatch = match store
-        .begin_attempt(&claim, &correlation_id, worker.app.clock.now(), worker.app.hours)
-        .await
-    {
-        Ok(Begin::Go(dispatch)) => dispatch,
-        Ok(Begin::Gone) => return Err(Outcome::Done),
-        Ok(Begin::LookUp) => {
+    if !has_time(worker, &claim, worker.app.options.broker_timeout) {
+        return Err(give_back(worker, &claim, Duration::ZERO).await);
+    }
+    let wish = NewAttempt {
+        claim: claim.clone(),
+        correlation_id: Uuid::now_v7().to_string(),
+    };
+    let dispatch = match worker.batches.begin(wish).await {
+        Some(Ok(Begin::Go(dispatch))) => dispatch,
+        Some(Ok(Begin::Gone)) => return Err(Outcome::Done),
+        Some(Ok(Begin::LookUp)) => {
             worker.signal([claim.order_id]).await;
             return Err(Outcome::Done);
         }
-        Ok(Begin::Later { due_in, reason }) => {
+        Some(Ok(Begin::Later { due_in, reason })) => {
             tracing::debug!(reason, "not yet");
             return Err(worker.again_in(due_in));
         }
-        Err(error) => return Err(give_back(worker, &claim, &error).await),
+        Some(Err(error)) => {
+            worker.warn("begin an attempt", &error);
+            return Err(give_back(worker, &claim, pause_after(&error, claim.attempts)).await);
+        }
+        None => return Err(worker.broken()),
     };
     let Some(broker) = worker.app.brokers.get(&dispatch.connection.broker) else {
         // Another version of the worker may know it: the work stays, and somebody has to look.
@@ -133,9 +134,7 @@ async fn begin(worker: &Worker, claim: Claim) -> Result<Begun<'_>, Outcome> {
 
 /// Gives work back that could not begin, so that it waits for a moment and not for the end of its lease. Nothing has left:
 /// where the beginning was committed all the same, the next claim finds it and looks the order up.
-async fn give_back(worker: &Worker, claim: &Claim, error: &StoreError) -> Outcome {
-    worker.warn("begin an attempt", error);
-    let pause = pause_after(error, claim.attempts);
+async fn give_back(worker: &Worker, claim: &Claim, pause: Duration) -> Outcome {
     loop {
         let store = &worker.app.store;
         match store.release_claim(claim, pause, "it could not begin").await {
@@ -146,6 +145,13 @@ async fn give_back(worker: &Worker, claim: &Claim, error: &StoreError) -> Outcom
             Err(error) => return worker.failed("give work back", &error),
         }
     }
+}
+
+/// Whether `claim` lasts for a call of at most `limit` and for recording its answer. One that waited for too long is given
+/// back, as another worker may own the work before the call would end.
+fn has_time(worker: &Worker, claim: &Claim, limit: Duration) -> bool {
+    let left = claim.deadline.saturating_duration_since(Instant::now());
+    left >= backoff::time_needed(worker.app.options.lease, limit)
 }
 
 /// The pause after an attempt that could not begin: short while the database is away, growing where it says no.

@@ -4,12 +4,13 @@ use std::time::{Duration, Instant};
 
 use broker::Outcome as Called;
 use queue::Outcome;
-use store::{AfterLookUp, AttemptOutcome, MISSED_CHECK, StoreError};
+use store::{AfterLookUp, AttemptOutcome, End, Ended, MISSED_CHECK, StoreError};
 
 use super::call::Answer;
 use super::{Answered, TRY_AGAIN, may_pass};
 use crate::backoff;
 use crate::jobs::{Death, read_reports};
+use crate::recorder::{ToRecord, Written, has_reports_at_hand};
 
 /// How the work goes on once an answer is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,66 +28,53 @@ enum Follow {
 impl Answered<'_> {
     /// Records the answer, and reads what else the broker reports about the connection.
     pub(super) async fn record(self) -> Outcome {
-        let follow = match self.write().await {
-            Ok(follow) => follow,
+        let earlier = earlier(self.dispatch.n);
+        let (end, follow) = end_of(&self.answer, earlier);
+        let broker = self.worker.app.brokers.get(&self.dispatch.connection.broker);
+        let is_at_hand = broker.is_some_and(|broker| has_reports_at_hand(broker.as_ref()));
+        let reads = follow.reads_reports() && is_at_hand;
+        let written = match self.write(&end, reads).await {
+            Some(written) => written,
+            None => return self.worker.broken(),
+        };
+        let follow = match written.after {
+            Ok(after) => follow.after(after),
             // The claim ran out and another worker has the work: what it finds out counts.
             Err(StoreError::Stale { .. }) => return Outcome::Done,
             Err(error) => return self.worker.failed("record an attempt", &error),
         };
         self.count();
+        if follow.reads_reports() && (!reads || written.has_more) {
+            read_reports::read(self.worker, &self.dispatch.connection).await;
+        }
         match follow {
             Follow::Again(pause) => self.worker.again_in(pause),
             Follow::AtOnce => {
                 self.worker.signal([self.dispatch.order.id]).await;
                 Outcome::Done
             }
-            Follow::Reports => {
-                read_reports::read(self.worker, &self.dispatch.connection).await;
-                Outcome::Done
-            }
-            Follow::Refused => {
-                read_reports::read(self.worker, &self.dispatch.connection).await;
-                Death::RefusedByBroker.into()
-            }
+            Follow::Reports => Outcome::Done,
+            Follow::Refused => Death::RefusedByBroker.into(),
         }
     }
 
     /// Writes the answer down; again and again while the database is away and the claim lasts, because what is not
-    /// recorded has to be looked up.
-    async fn write(&self) -> Result<Follow, StoreError> {
+    /// recorded has to be looked up. `None` when the batch broke.
+    async fn write(&self, end: &End, reads: bool) -> Option<Written> {
         loop {
-            let error = match self.write_once().await {
-                Ok(follow) => return Ok(follow),
-                Err(error) => error,
+            let ended = Ended {
+                dispatch: self.dispatch.clone(),
+                end: end.clone(),
             };
+            let asked = ToRecord {
+                ended: Some(ended),
+                read: reads.then(|| self.dispatch.connection.clone()),
+            };
+            let written = self.worker.batches.record(asked).await?;
             let has_time = Instant::now() < self.dispatch.claim.deadline;
-            if !(may_pass(&error) && has_time) {
-                return Err(error);
-            }
-            tokio::time::sleep(TRY_AGAIN).await;
-        }
-    }
-
-    async fn write_once(&self) -> Result<Follow, StoreError> {
-        let (store, now) = (&self.worker.app.store, self.worker.app.clock.now());
-        let earlier = earlier(self.dispatch.n);
-        match &self.answer {
-            Answer::Called(called) => {
-                let (outcome, follow) = after_call(called, earlier);
-                store.finish_attempt(&self.dispatch, outcome, now).await?;
-                Ok(follow)
-            }
-            Answer::Missed => {
-                let missed = AttemptOutcome::Missed;
-                store.finish_attempt(&self.dispatch, missed, now).await?;
-                Ok(Follow::Again(MISSED_CHECK))
-            }
-            Answer::LookedUp(found) => {
-                let next = backoff::look_up(earlier);
-                let after = store
-                    .finish_lookup(&self.dispatch, found.clone(), next, now)
-                    .await?;
-                Ok(after_look_up(after))
+            match &written.after {
+                Err(error) if may_pass(error) && has_time => tokio::time::sleep(TRY_AGAIN).await,
+                Ok(_) | Err(_) => return Some(written),
             }
         }
     }
@@ -99,6 +87,42 @@ impl Answered<'_> {
             Answer::Called(Called::NotSent { .. }) => metrics.not_sent(),
             Answer::Called(Called::Unknown { .. }) => metrics.unknown(),
             Answer::Missed | Answer::LookedUp(_) => metrics.looked_up(),
+        }
+    }
+}
+
+impl Follow {
+    /// Whether the broker's reports tell more.
+    const fn reads_reports(self) -> bool {
+        match self {
+            Follow::Reports | Follow::Refused => true,
+            Follow::Again(_) | Follow::AtOnce => false,
+        }
+    }
+
+    /// How it goes on once the store has recorded it: how often an order has to be missed is the store's rule.
+    const fn after(self, recorded: AfterLookUp) -> Follow {
+        match recorded {
+            AfterLookUp::Settled => self,
+            AfterLookUp::Again { due_in } => Follow::Again(due_in),
+            AfterLookUp::SendAgain => Follow::AtOnce,
+        }
+    }
+}
+
+/// An answer in the store's words, and what follows from it, after `earlier` calls before this one, unless the store
+/// says otherwise.
+fn end_of(answer: &Answer, earlier: u32) -> (End, Follow) {
+    match answer {
+        Answer::Called(called) => {
+            let (outcome, follow) = after_call(called, earlier);
+            (End::Called(outcome), follow)
+        }
+        Answer::Missed => (End::Called(AttemptOutcome::Missed), Follow::Again(MISSED_CHECK)),
+        Answer::LookedUp(found) => {
+            let next_check = backoff::look_up(earlier);
+            let found = found.clone();
+            (End::LookedUp { found, next_check }, Follow::Reports)
         }
     }
 }
@@ -127,15 +151,6 @@ fn after_call(called: &Called, earlier: u32) -> (AttemptOutcome, Follow) {
             let outcome = AttemptOutcome::Unknown { reason, check_in };
             (outcome, Follow::Again(check_in))
         }
-    }
-}
-
-/// What follows from a look-up; how often an order has to be missed is the store's rule.
-const fn after_look_up(after: AfterLookUp) -> Follow {
-    match after {
-        AfterLookUp::Settled => Follow::Reports,
-        AfterLookUp::Again { due_in } => Follow::Again(due_in),
-        AfterLookUp::SendAgain => Follow::AtOnce,
     }
 }
 
