@@ -93,6 +93,7 @@ on_both_databases! {
         overlapping_batches_of_two_processes_never_wait_in_a_circle;
     pages:
         a_quote_that_was_seen_costs_no_statement,
+        many_callers_with_one_quote_cost_one_transaction_and_one_is_told,
         a_quote_meets_the_best_orders_page_by_page,
         what_a_quote_cannot_fill_is_not_read,
         a_venue_that_dies_between_two_pages_goes_on_when_it_is_fed_again,

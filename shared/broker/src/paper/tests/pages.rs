@@ -73,6 +73,24 @@ pub(super) async fn a_quote_that_was_seen_costs_no_statement(venue: &mut Venue) 
     assert_eq!(cost(&newest).await, 0);
 }
 
+pub(super) async fn many_callers_with_one_quote_cost_one_transaction_and_one_is_told(venue: &mut Venue) {
+    venue.feed("AAPL", "99", "110", "1").await;
+    rest(venue, [100].into_iter()).await;
+    let (paper, count) = counted(venue).await;
+    let quote = venue.quote("AAPL", "99", "100", "10");
+    let before = count.load(Ordering::Relaxed);
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..16 {
+        let (paper, quote) = (paper.clone(), quote.clone());
+        tasks.spawn(async move { paper.feed(&[quote]).await.unwrap() });
+    }
+    let told: Vec<_> = tasks.join_all().await.into_iter().flatten().collect();
+    assert_eq!(told, [venue.connection.id]);
+    // Two reads, and a transaction of five: the accounts are locked, too.
+    assert_eq!(count.load(Ordering::Relaxed) - before, 7);
+    assert_eq!(filled(venue).await.len(), 1);
+}
+
 pub(super) async fn a_quote_meets_the_best_orders_page_by_page(venue: &mut Venue) {
     venue.feed("AAPL", "99", "110", "1").await;
     // Worse prices come first, and each price three times.
