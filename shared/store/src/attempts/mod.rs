@@ -58,7 +58,7 @@ pub struct Dispatch {
     pub connection: ConnectionView,
     /// When the order was last sent; of a look-up, when to look for it.
     pub attempted_at: DateTime<Utc>,
-    /// An earlier attempt of this work has an unknown outcome: look before sending.
+    /// Of a replace: an earlier attempt has sent it, or may have: look before sending.
     pub is_repeat: bool,
     /// The look before, some seconds ago, did not see the order: another such look settles that it never arrived.
     pub was_missed: bool,

@@ -19,8 +19,9 @@ use crate::work::WorkKind;
 pub(super) struct Earlier {
     /// Number and begin of the last one.
     last: Option<(i32, DateTime<Utc>)>,
-    /// Number and begin of the first one that may have sent something: those after it may have only looked.
-    first_unknown: Option<(i32, DateTime<Utc>)>,
+    /// By the id that travelled, number and begin of the first one that sent it, or may have: those after it may have only
+    /// looked.
+    first_sent: BTreeMap<String, (i32, DateTime<Utc>)>,
     /// Numbers and fences of those that are unfinished.
     open: Vec<(i32, i64)>,
 }
@@ -30,7 +31,7 @@ impl Earlier {
     pub(super) fn after(last: Option<(i32, DateTime<Utc>)>) -> Self {
         Self {
             last,
-            first_unknown: None,
+            first_sent: BTreeMap::new(),
             open: Vec::new(),
         }
     }
@@ -49,12 +50,13 @@ impl Earlier {
 /// The earlier calls of an order, by order and kind.
 pub(super) type AllEarlier = BTreeMap<(OrderId, WorkKind), Earlier>;
 
-/// Of each order and kind the last call, those unfinished, and the first without a known outcome.
+/// Of each order and kind the last call, those unfinished, and of each id the first that sent it, or may have.
 const EARLIER: &str = "NOT EXISTS (SELECT 1 FROM broker_attempts AS b
         WHERE b.order_id = a.order_id AND b.kind = a.kind AND b.n > a.n)
     OR a.ended_at IS NULL
-    OR (a.outcome = 'unknown' AND NOT EXISTS (SELECT 1 FROM broker_attempts AS b
-        WHERE b.order_id = a.order_id AND b.kind = a.kind AND b.n < a.n AND b.outcome = 'unknown'))";
+    OR (a.outcome IN ('unknown', 'acknowledged') AND NOT EXISTS (SELECT 1 FROM broker_attempts AS b
+        WHERE b.order_id = a.order_id AND b.kind = a.kind AND b.n < a.n AND b.id_sent = a.id_sent
+        AND b.outcome IN ('unknown', 'acknowledged')))";
 
 /// Reads what matters of the earlier calls of these orders.
 pub(super) async fn earlier(
@@ -82,8 +84,10 @@ pub(super) async fn earlier(
         if row.ended_at.is_none() {
             known.open.push((row.n, row.fence));
         }
-        if row.ended_at.is_none() || row.outcome.as_deref() == Some("unknown") {
-            known.first_unknown = Some(known.first_unknown.map_or(this, |first| first.min(this)));
+        // A broker that has a request and is slow to report must not get it again either.
+        if matches!(row.outcome.as_deref(), None | Some("unknown" | "acknowledged")) {
+            let first = known.first_sent.entry(row.id_sent).or_insert(this);
+            *first = this.min(*first);
         }
     }
     Ok(all)
@@ -104,7 +108,10 @@ pub(super) fn dispatch(
     let begin_of = |call: Option<(i32, DateTime<Utc>)>| call.map_or(now, |(_, at)| at);
     let (is_repeat, attempted_at) = match claim.kind {
         WorkKind::Submit | WorkKind::Cancel => (false, now),
-        WorkKind::Replace => (mine.first_unknown.is_some(), begin_of(mine.first_unknown)),
+        WorkKind::Replace => {
+            let sent = replacement.as_ref().and_then(|new| mine.first_sent.get(&new.id.to_string()));
+            (sent.is_some(), begin_of(sent.copied()))
+        }
         WorkKind::Reconcile => (false, begin_of(of_kind(WorkKind::Submit).last)),
     };
     Dispatch {

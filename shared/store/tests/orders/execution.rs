@@ -238,6 +238,24 @@ store::testing::on_both! {
         assert!(after.is_repeat && !after.was_missed, "nobody has looked for what was sent last");
     }
 
+    async fn a_replace_that_the_venue_has_is_looked_for_and_not_sent_again(test: TestStore) {
+        let (trader, asset) = trader(test).await;
+        let old = accept(test, request(&trader, &asset, Side::Buy, "10", Some("100"))).await;
+        send(test, &old).await;
+        replace(test, &trader, &asset, &old, replacement(Some("5"), None)).await.unwrap();
+        let sent = go(test, &old).await;
+        assert!(!sent.is_repeat);
+        test.finish_attempt(&sent, acknowledged(), later(2)).await.unwrap();
+        age_leases(test).await;
+        let again = go(test, &old).await;
+        assert!(again.is_repeat, "the venue is slow to report, and has it all the same");
+        assert_eq!(again.attempted_at, sent.attempted_at);
+        let reason = "no".to_owned();
+        test.finish_attempt(&again, AttemptOutcome::Refused { reason }, later(3)).await.unwrap();
+        replace(test, &trader, &asset, &old, replacement(Some("6"), None)).await.unwrap();
+        assert!(!go(test, &old).await.is_repeat, "another replacement was never sent");
+    }
+
     async fn what_was_not_sent_is_due_again_and_what_was_refused_ends(test: TestStore) {
         let (trader, asset) = trader(test).await;
         let order = accept(test, request(&trader, &asset, Side::Buy, "1", Some("100"))).await;
