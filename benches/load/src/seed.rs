@@ -171,6 +171,8 @@ pub(crate) fn aged(bench: &Bench, seed: &str) -> bool {
     postgres.run(AGED, &past(bench.aged));
     postgres.run(AGED, "VACUUM (FREEZE, ANALYZE)");
     postgres.value("CHECKPOINT");
+    // Else the disk still writes those gigabytes while the first run is measured.
+    assert!(Command::new("sync").status().unwrap().success());
     postgres.value(&format!("COMMENT ON DATABASE {AGED} IS '{wanted}'"));
     true
 }
