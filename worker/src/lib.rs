@@ -33,6 +33,8 @@ mod name;
 mod poll;
 mod readers;
 mod recorder;
+#[cfg(feature = "fault-points")]
+mod scripted;
 pub mod setup;
 mod slots;
 pub mod worker;

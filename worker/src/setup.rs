@@ -29,9 +29,9 @@ pub enum SetupError {
     /// The schema of the paper venue's book could not be brought up to date.
     #[error("cannot prepare the paper venue's book")]
     Migrate(#[from] MigrateError),
-    /// The paper venue's book could not be opened.
-    #[error("cannot open the paper venue")]
-    Paper(#[from] BrokerError),
+    /// A broker could not be opened; the paper venue is one.
+    #[error("cannot open a broker")]
+    Broker(#[from] BrokerError),
 }
 
 /// What a worker shares with the other parts of its process.
@@ -51,10 +51,13 @@ pub struct Parts {
 pub async fn app(config: &Config, parts: Parts) -> Result<WorkerApp, SetupError> {
     let assets = parts.store.all_assets().await?;
     let paper = paper(config, &parts.clock, &assets).await?;
+    let brokers = std::iter::once(Arc::new(paper) as Arc<dyn Broker>);
+    #[cfg(feature = "fault-points")]
+    let brokers = brokers.chain(crate::scripted::brokers(config, &parts.store)?);
     Ok(WorkerApp {
         store: parts.store,
         queue: parts.queue,
-        brokers: Brokers::new([Arc::new(paper) as Arc<dyn Broker>]),
+        brokers: Brokers::new(brokers),
         quotes: parts.quotes,
         clock: parts.clock,
         hours: hours(config),

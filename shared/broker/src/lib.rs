@@ -8,6 +8,8 @@
 //! 4. Capabilities are data. Nothing is ever downgraded silently.
 
 pub mod paper;
+#[cfg(feature = "fault-points")]
+pub mod scripted;
 
 use std::time::Duration;
 

@@ -3,6 +3,7 @@
 pub mod accept;
 pub mod cancel;
 pub mod expire;
+mod names;
 pub mod read;
 pub mod replace;
 pub(crate) mod row;
