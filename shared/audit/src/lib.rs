@@ -22,6 +22,7 @@ mod exits;
 mod life;
 mod money;
 mod orders;
+mod read;
 mod report;
 mod rows;
 mod snapshot;
