@@ -7,6 +7,7 @@
 
 pub mod dialect;
 mod m20261124_000001_schema;
+mod m20261125_000001_sweeps;
 mod paper_m20261124_000001_book;
 mod paper_m20261125_000001_queues;
 
@@ -25,7 +26,10 @@ pub struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261124_000001_schema::Migration)]
+        vec![
+            Box::new(m20261124_000001_schema::Migration),
+            Box::new(m20261125_000001_sweeps::Migration),
+        ]
     }
 
     fn migration_table_name() -> DynIden {

@@ -4,7 +4,7 @@
 //! decimal, and the store fires each generation once, together with its exit order. So two of these at once, or a
 //! process that dies in the middle, sell nothing twice.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -12,8 +12,9 @@ use domain::asset::Asset;
 use domain::id::{AssetId, OrderId};
 use domain::quote::{Purpose, Quote};
 use domain::trigger::{Decision, Trigger, decide};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use market::MarketError;
-use store::{Fired, Firing, StoreError};
+use store::{Fired, Firing, Salvo, Search, StoreError, Stuck};
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -21,14 +22,14 @@ use crate::faults;
 use crate::judge::{Judged, Skip, Skipped};
 use crate::worker::Worker;
 
-/// Candidates of one instrument that are looked at in one turn.
-const CANDIDATES_PER_ASSET: u64 = 1_000;
+/// Triggers that are in memory at once, about.
+const PAGE: usize = 16_384;
 
-/// Triggers of the first transaction: the first exit leaves without waiting for the many behind it.
-const FIRST_CHUNK: usize = 1;
+/// Triggers of one transaction, at most: many share the cost of a commit, and nobody waits long for their locks.
+const BATCH_MAX: usize = 500;
 
-/// Triggers of one transaction, at most; chunks grow fourfold up to it.
-const CHUNK_MAX: usize = 64;
+/// Transactions at once.
+const BATCHES_AT_ONCE: usize = 2;
 
 /// The pause before a jump is looked at again.
 const CONFIRM_AFTER: Duration = Duration::from_millis(1_100);
@@ -60,8 +61,14 @@ pub(crate) enum RoundError {
 
 /// Fetches the quotes of `assets` once and fires what is through.
 pub(crate) async fn round(worker: &Worker, assets: &[Asset]) -> Result<Round, RoundError> {
-    let Judged { believed, skipped } = look(worker, assets).await?;
-    let fired = fire_through(worker, &believed).await?;
+    let Judged {
+        believed,
+        mut skipped,
+    } = look(worker, assets).await?;
+    let Shots { fired, stuck } = fire_through(worker, &believed).await?;
+    if !stuck.is_empty() {
+        skipped.insert(Skip::Stuck, stuck.into_iter().collect());
+    }
     Ok(Round {
         fired,
         skipped,
@@ -97,25 +104,37 @@ async fn look(worker: &Worker, assets: &[Asset]) -> Result<Judged, RoundError> {
     Ok(worker.marks.judge(assets, &quotes, app.clock.now(), app.hours))
 }
 
-/// Fires every armed trigger that is through at one of `quotes`. Answers how many fired.
-pub(crate) async fn fire_through(worker: &Worker, quotes: &[Quote]) -> Result<usize, StoreError> {
-    let by_asset: HashMap<AssetId, &Quote> = quotes.iter().map(|quote| (quote.asset_id, quote)).collect();
-    let mut fired = 0;
-    loop {
-        let now = worker.app.clock.now();
-        let candidates = worker
-            .app
-            .store
-            .candidates(quotes, CANDIDATES_PER_ASSET, now)
-            .await?;
-        let firings = through(worker, candidates, &by_asset);
-        let fired_now = fire_in_chunks(worker, firings).await?;
-        // Those that fired are no candidates any more, so the next turn sees those behind them.
-        if fired_now == 0 {
-            return Ok(fired);
-        }
-        fired += fired_now;
+/// What firing came to.
+#[derive(Debug, Default)]
+pub(crate) struct Shots {
+    /// How many triggers fired.
+    pub(crate) fired: usize,
+    /// The instruments with triggers that cannot fire.
+    pub(crate) stuck: BTreeSet<AssetId>,
+}
+
+impl Shots {
+    fn add(&mut self, salvo: &Salvo) {
+        self.fired += salvo.fired.len();
+        self.stuck.extend(salvo.stuck.iter().map(|stuck| stuck.asset_id));
     }
+}
+
+/// Fires every armed trigger that is through at one of `quotes`.
+pub(crate) async fn fire_through(worker: &Worker, quotes: &[Quote]) -> Result<Shots, StoreError> {
+    let app = &worker.app;
+    let by_asset: HashMap<AssetId, &Quote> = quotes.iter().map(|quote| (quote.asset_id, quote)).collect();
+    let (mut shots, mut search) = (Shots::default(), Search::new(quotes, PAGE));
+    while !search.is_over() {
+        let found = app.store.candidates(&mut search, app.clock.now()).await?;
+        for (trigger, asset) in found.unreadable {
+            tracing::error!(trigger.id = %trigger, "a stop cannot be read: it does not protect");
+            shots.stuck.insert(asset);
+        }
+        let firings = through(worker, found.triggers, &by_asset);
+        fire_in_batches(worker, firings, &mut shots).await?;
+    }
+    Ok(shots)
 }
 
 fn through(worker: &Worker, candidates: Vec<Trigger>, quotes: &HashMap<AssetId, &Quote>) -> Vec<Firing> {
@@ -142,26 +161,82 @@ fn new_firing(trigger: Trigger, price: rust_decimal::Decimal, quote_at: DateTime
     }
 }
 
-async fn fire_in_chunks(worker: &Worker, mut firings: Vec<Firing>) -> Result<usize, StoreError> {
-    let (app, mut count, mut size) = (&worker.app, 0, FIRST_CHUNK);
-    while !firings.is_empty() {
-        let rest = firings.split_off(size.min(firings.len()));
-        let fired = app.store.fire(&firings, app.clock.now()).await?;
-        count += fired.len();
-        signal(worker, &fired).await;
-        if !rest.is_empty() {
-            faults::pass(faults::BETWEEN_FIRED_TRIGGERS);
-        }
-        firings = rest;
-        size = next_size(size);
+/// Fires batch by batch, a few at once: what one of them waits for, a lock or the disk, holds up no other.
+async fn fire_in_batches(worker: &Worker, firings: Vec<Firing>, shots: &mut Shots) -> Result<(), StoreError> {
+    let mut batches = batches(firings);
+    // The first exit leaves without waiting for the many behind it.
+    let first = batches.last_mut().filter(|_| shots.fired == 0).and_then(Vec::pop);
+    batches.retain(|batch| !batch.is_empty());
+    let mut left = batches.len();
+    if let Some(first) = first {
+        shots.add(&fire_batch(worker, vec![first]).await?);
+        pass_between(left);
     }
-    Ok(count)
+    let at_once = if worker.app.store.has_one_writer() {
+        1
+    } else {
+        BATCHES_AT_ONCE
+    };
+    let mut running = stream::iter(batches)
+        .map(|batch| fire_batch(worker, batch))
+        .buffer_unordered(at_once);
+    while let Some(salvo) = running.try_next().await? {
+        shots.add(&salvo);
+        left -= 1;
+        pass_between(left);
+    }
+    Ok(())
 }
 
-/// The size of the chunk after one of `size`.
-const fn next_size(size: usize) -> usize {
-    let next = size.saturating_mul(4);
-    if next < CHUNK_MAX { next } else { CHUNK_MAX }
+fn pass_between(left: usize) {
+    if left > 0 {
+        faults::pass(faults::BETWEEN_FIRED_TRIGGERS);
+    }
+}
+
+async fn fire_batch(worker: &Worker, batch: Vec<Firing>) -> Result<Salvo, StoreError> {
+    let salvo = worker.app.store.fire_all(&batch, worker.app.clock.now()).await?;
+    for Stuck {
+        trigger_id, error, ..
+    } in &salvo.stuck
+    {
+        tracing::error!(trigger.id = %trigger_id, %error, "a stop cannot fire: it does not protect");
+    }
+    signal(worker, &salvo.fired).await;
+    Ok(salvo)
+}
+
+/// The transactions that fire these triggers. A user's stand together, so that no two transactions wait for each other's
+/// locks while one is enough.
+fn batches(mut firings: Vec<Firing>) -> Vec<Vec<Firing>> {
+    firings.sort_unstable_by_key(|Firing { trigger, .. }| (trigger.user_id, trigger.account_id, trigger.id));
+    let of_users = firings.chunk_by(|one, next| one.trigger.user_id == next.trigger.user_id);
+    let sizes = sizes(of_users.map(<[Firing]>::len), BATCH_MAX);
+    let mut firings = firings.into_iter();
+    sizes
+        .into_iter()
+        .map(|size| firings.by_ref().take(size).collect())
+        .collect()
+}
+
+/// The sizes of batches of at most `max`, cut between `groups` unless one alone is larger.
+fn sizes(groups: impl Iterator<Item = usize>, max: usize) -> Vec<usize> {
+    let (mut sizes, mut size) = (Vec::new(), 0);
+    for mut group in groups {
+        if size > 0 && size + group > max {
+            sizes.push(size);
+            size = 0;
+        }
+        while group > max {
+            sizes.push(max);
+            group -= max;
+        }
+        size += group;
+    }
+    if size > 0 {
+        sizes.push(size);
+    }
+    sizes
 }
 
 /// Wakes workers for the exits, and for the cancels of the sells that hold their quantity.
@@ -191,11 +266,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_exit_leaves_alone_and_chunks_grow_up_to_their_limit() {
-        let mut sizes = vec![FIRST_CHUNK];
-        while sizes.len() < 6 {
-            sizes.extend(sizes.last().map(|size| next_size(*size)));
-        }
-        assert_eq!(sizes, [1, 4, 16, 64, 64, 64]);
+    fn batches_are_full_and_cut_between_users_where_they_can_be() {
+        let sizes = |groups: &[usize]| sizes(groups.iter().copied(), 10);
+        assert_eq!(sizes(&[]), Vec::<usize>::new());
+        assert_eq!(sizes(&[1, 2, 3, 4]), [10]);
+        assert_eq!(sizes(&[6, 5, 5, 1]), [6, 10, 1]);
+        assert_eq!(
+            sizes(&[3, 25, 2]),
+            [3, 10, 10, 7],
+            "one user with many has to be cut"
+        );
     }
 }

@@ -26,6 +26,8 @@ pub enum Skip {
     Jump,
     /// The market is closed.
     OutOfSession,
+    /// A trigger of it can be neither read nor fired.
+    Stuck,
 }
 
 impl Skip {
@@ -37,13 +39,14 @@ impl Skip {
             Skip::Crossed => "crossed",
             Skip::Jump => "jump",
             Skip::OutOfSession => "out_of_session",
+            Skip::Stuck => "stuck",
         }
     }
 
     /// Whether somebody should look: a closed market is no fault.
     pub const fn is_alarming(self) -> bool {
         match self {
-            Skip::NoQuote | Skip::Stale | Skip::Crossed | Skip::Jump => true,
+            Skip::NoQuote | Skip::Stale | Skip::Crossed | Skip::Jump | Skip::Stuck => true,
             Skip::OutOfSession => false,
         }
     }

@@ -55,6 +55,11 @@ impl Store {
         Self::open_with(&StoreOptions::of_or_local(config, service)?, config).await
     }
 
+    /// Whether transactions run one after the other: a second one at the same time would only wait.
+    pub fn has_one_writer(&self) -> bool {
+        self.backend() == DbBackend::Sqlite
+    }
+
     async fn open_with(options: &StoreOptions, config: &Config) -> Result<Self, OpenError> {
         Self::connect(options).await.map_err(|source| {
             let place = match &config.database_url {

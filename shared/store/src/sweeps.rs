@@ -10,8 +10,8 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::sea_query::{Expr, LockType, OnConflict};
 use sea_orm::{
-    ActiveValue, ColumnTrait, Condition, DatabaseTransaction, EntityTrait, FromQueryResult, QueryFilter,
-    QueryOrder, QuerySelect,
+    ActiveValue, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait, FromQueryResult,
+    QueryFilter, QueryOrder, QuerySelect, Statement,
 };
 
 use crate::entity::sweeps::{ActiveModel, Column, Entity, Model};
@@ -193,14 +193,12 @@ impl Store {
             .await?)
     }
 
-    /// Forgets finished sweeps that were opened before `before`; answers how many parts they had.
+    /// Forgets finished sweeps that were opened before `before`, the oldest first and no more than [`PRUNED_MAX`] parts,
+    /// so that nobody waits long for it. Answers how many parts there were.
     pub async fn prune_sweeps(&self, before: DateTime<Utc>) -> Result<u64, StoreError> {
-        let pruned = Entity::delete_many()
-            .filter(Column::CreatedAt.lt(before))
-            .filter(Column::FinishedAt.is_not_null())
-            .exec(self.write())
-            .await?;
-        Ok(pruned.rows_affected)
+        let values = [before.into(), PRUNED_MAX.into()];
+        let statement = Statement::from_sql_and_values(self.backend(), PRUNE, values);
+        Ok(self.write().execute_raw(statement).await?.rows_affected())
     }
 
     async fn claim_part(
@@ -240,6 +238,15 @@ impl Store {
         Ok(Some(claim))
     }
 }
+
+/// Parts that are forgotten in one go: more than a day has at one part every ten seconds.
+pub const PRUNED_MAX: i64 = 10_000;
+
+const PRUNE: &str = "
+DELETE FROM sweeps WHERE (slot, shard) IN (
+    SELECT slot, shard FROM sweeps
+    WHERE created_at < $1 AND finished_at IS NOT NULL ORDER BY slot, shard LIMIT $2
+)";
 
 /// Parts that are tried in turn, since other workers look for the same ones.
 const CANDIDATES_MAX: u64 = 16;

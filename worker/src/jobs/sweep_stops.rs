@@ -106,7 +106,7 @@ fn warn_of_unprotected(worker: &Worker, skipped: &Skipped) {
         tracing::warn!(
             reason = skip.as_str(),
             symbols = symbols.join(","),
-            "stops could not be judged: these instruments are unprotected"
+            "stops could not be judged or fired: these instruments are unprotected"
         );
     }
 }

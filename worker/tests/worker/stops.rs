@@ -7,7 +7,9 @@ use domain::id::TriggerId;
 use domain::order::Side;
 use domain::trigger::{Direction, Reference, Trigger, TriggerState};
 use queue::{Job, Outcome};
+use sea_orm::{EntityTrait as _, PaginatorTrait as _};
 use store::NewTrigger;
+use store::entity::trigger_exits;
 use store::testing::TestStore;
 use uuid::Uuid;
 
@@ -90,6 +92,33 @@ store::testing::on_both! {
         given.price("90");
         given.sweep(1).await;
         assert_eq!(given.record().await, (12, BTreeMap::new()));
+    }
+
+    async fn a_price_that_flaps_through_a_stop_makes_one_exit(test: TestStore) {
+        let given = Given::new(test, ScriptedBroker::new([])).await;
+        given.own("3").await;
+        let stop = given.protect(None).await;
+        let mut fired = 0;
+        for (slot, last) in (1..).zip(["91", "89", "91", "90", "95", "88"]) {
+            given.price(last);
+            given.sweep(slot).await;
+            fired += given.record().await.0;
+        }
+        assert_eq!(fired, 1);
+        assert_eq!(given.trigger(stop).await.fired_price, Some("89".parse().unwrap()));
+    }
+
+    async fn two_sweeps_that_overlap_fire_each_stop_once(test: TestStore) {
+        let given = Given::new(test, ScriptedBroker::new([])).await;
+        given.own("40").await;
+        for _ in 0..40 {
+            given.protect(Some("1")).await;
+        }
+        given.price("90");
+        tokio::join!(given.sweep(1), given.sweep(2));
+        let sweeps = test.recent_sweeps(2).await.unwrap();
+        assert_eq!(sweeps.iter().map(|sweep| sweep.fired).sum::<i32>(), 40);
+        assert_eq!(trigger_exits::Entity::find().count(test.read()).await.unwrap(), 40);
     }
 
     async fn sells_that_hold_the_quantity_are_canceled_before_the_exit_leaves(test: TestStore) {

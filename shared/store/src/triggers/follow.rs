@@ -1,76 +1,84 @@
 //! What the ends of orders mean for triggers.
 
-use super::{end, save};
+use std::collections::BTreeMap;
 
 use domain::id::OrderId;
 use domain::lifecycle::How;
 use domain::money::Quantity;
-use domain::trigger::TriggerState;
-use sea_orm::sea_query::{Expr, LockType};
-use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect};
+use domain::order::Order;
+use domain::trigger::{Trigger, TriggerState};
+use sea_orm::sea_query::LockType;
+use sea_orm::{
+    ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement, Value,
+};
+use uuid::Uuid;
 
+use super::{end, save};
 use crate::entity::{trigger_exits, triggers};
 use crate::error::StoreError;
 use crate::ledger::Ledger;
 use crate::orders::row::trigger_of;
+use crate::rows::{Rows, is_among};
 
 /// What the orders that ended in `ledger` mean for triggers: exits end theirs, or arm them again; positions that became
-/// flat end the ones that protected them.
+/// flat end the ones that protected them. Equally many statements for one and for many.
 pub(crate) async fn follow_orders(tx: &DatabaseTransaction, ledger: &Ledger) -> Result<(), StoreError> {
     if !ledger.closed_sells.is_empty() {
+        let ids = ledger.closed_sells.iter().map(|id| id.0);
         let links = trigger_exits::Entity::find()
-            .filter(trigger_exits::Column::OrderId.is_in(ledger.closed_sells.iter().map(|id| id.0)))
+            .filter(is_among(tx, trigger_exits::Column::OrderId, ids))
             .all(tx)
             .await?;
-        for link in links {
-            follow_exit(tx, ledger, &link).await?;
-        }
+        follow_exits(tx, ledger, &links).await?;
     }
-    for (account, asset) in &ledger.flattened {
-        if !ledger.position(*account, *asset).is_flat() {
-            continue;
-        }
-        triggers::Entity::update_many()
-            .col_expr(triggers::Column::State, Expr::value(TriggerState::Done.as_str()))
-            .col_expr(triggers::Column::EndedBecause, Expr::value("position_closed"))
-            .col_expr(triggers::Column::UpdatedAt, Expr::value(ledger.now))
-            .filter(triggers::Column::AccountId.eq(account.0))
-            .filter(triggers::Column::AssetId.eq(asset.0))
-            .filter(triggers::Column::State.eq(TriggerState::Armed.as_str()))
-            .exec(tx)
-            .await?;
-    }
-    Ok(())
+    end_flattened(tx, ledger).await
 }
 
-async fn follow_exit(
+async fn follow_exits(
     tx: &DatabaseTransaction,
     ledger: &Ledger,
-    link: &trigger_exits::Model,
+    links: &[trigger_exits::Model],
 ) -> Result<(), StoreError> {
-    let Some(exit) = ledger.order(OrderId(link.order_id)) else {
-        return Ok(());
-    };
-    let row = triggers::Entity::find_by_id(link.trigger_id)
-        .lock(LockType::NoKeyUpdate)
-        .one(tx)
-        .await?;
-    let Some(mut trigger) = row.map(trigger_of).transpose()? else {
-        return Ok(());
-    };
-    if trigger.state != TriggerState::Firing || trigger.generation != link.generation {
+    if links.is_empty() {
         return Ok(());
     }
+    let ids = links.iter().map(|link| link.trigger_id);
+    let rows = triggers::Entity::find()
+        .filter(is_among(tx, triggers::Column::Id, ids))
+        .order_by_asc(triggers::Column::Id)
+        .lock(LockType::NoKeyUpdate)
+        .all(tx)
+        .await?;
+    let exits: BTreeMap<(Uuid, i32), OrderId> = links
+        .iter()
+        .map(|link| ((link.trigger_id, link.generation), OrderId(link.order_id)))
+        .collect();
+    let mut moved = Vec::new();
+    for row in rows {
+        let mut trigger = trigger_of(row)?;
+        let exit = exits.get(&(trigger.id.0, trigger.generation));
+        if let Some(exit) = exit.and_then(|id| ledger.order(*id))
+            && trigger.state == TriggerState::Firing
+            && follow_exit(ledger, exit, &mut trigger)
+        {
+            moved.push(trigger);
+        }
+    }
+    save(tx, &moved).await
+}
+
+/// Moves a firing trigger on after its exit; answers whether the exit has ended.
+fn follow_exit(ledger: &Ledger, exit: &Order, trigger: &mut Trigger) -> bool {
     let owned = ledger.position(exit.account_id, exit.asset_id).quantity;
     let left = Quantity::new(exit.remaining_amount().min(owned)).ok();
     match (exit.facts.closed.map(|(how, _)| how), left) {
-        (Some(How::Filled), _) => end(&mut trigger, TriggerState::Done, "exit_filled", ledger.now),
+        (Some(How::Filled), _) => end(trigger, TriggerState::Done, "exit_filled", ledger.now),
         // Someone asked for the exit's end, or nothing was left to sell.
         (Some(How::Canceled), _) if exit.facts.cancel_requested_at.is_some() => {
-            end(&mut trigger, TriggerState::Done, "exit_canceled", ledger.now);
+            end(trigger, TriggerState::Done, "exit_canceled", ledger.now);
         }
         (Some(How::Canceled | How::Expired | How::Rejected | How::Replaced), None) => {
-            end(&mut trigger, TriggerState::Done, "position_closed", ledger.now);
+            end(trigger, TriggerState::Done, "position_closed", ledger.now);
         }
         // Nobody asked for it: what is left is still to be protected.
         (Some(How::Canceled | How::Expired | How::Rejected | How::Replaced), Some(left)) => {
@@ -81,7 +89,32 @@ async fn follow_exit(
             trigger.generation += 1;
             trigger.updated_at = ledger.now;
         }
-        (None, _) => return Ok(()),
+        (None, _) => return false,
     }
-    save(tx, &trigger).await
+    true
+}
+
+/// Ends the triggers of positions that are flat now: nothing is left to protect.
+async fn end_flattened(tx: &DatabaseTransaction, ledger: &Ledger) -> Result<(), StoreError> {
+    let flat: Vec<Vec<Value>> = ledger
+        .flattened
+        .iter()
+        .filter(|(account, asset)| ledger.position(*account, *asset).is_flat())
+        .map(|(account, asset)| vec![account.0.into(), asset.0.into()])
+        .collect();
+    if flat.is_empty() {
+        return Ok(());
+    }
+    let backend = tx.get_database_backend();
+    let (source, more) = Rows::new(&["account_id", "asset_id"], flat).source(backend, "v", 2);
+    // Both conditions on the state: SQLite uses an index only where its own is repeated word for word.
+    let sql = format!(
+        "UPDATE triggers AS t SET state = 'done', ended_because = 'position_closed', updated_at = $1 FROM {source} \
+         WHERE t.account_id = v.account_id AND t.asset_id = v.asset_id \
+         AND t.state IN ('armed', 'firing') AND t.state = 'armed'"
+    );
+    let values = std::iter::once(Value::from(ledger.now)).chain(more);
+    tx.execute_raw(Statement::from_sql_and_values(backend, sql, values))
+        .await?;
+    Ok(())
 }

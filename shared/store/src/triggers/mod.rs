@@ -1,34 +1,33 @@
 //! Price triggers: making, listing, cancelling and firing them.
 //!
-//! 1. Candidates come from the index on (asset, reference, direction, price key): a sweep reads what is through, never
-//!    the others.
-//! 2. Firing is one transaction: `armed → firing` by compare-and-set, the exit order through the same acceptance as
-//!    every order, unique on (trigger, generation), and the end of the sells that hold the quantity.
+//! 1. Candidates come page by page from the index on (asset, reference, direction, price key, id): a sweep reads what is
+//!    through, never the others.
+//! 2. Firing is one transaction for many: `armed → firing` by compare-and-set, the exit orders through the same
+//!    acceptance as every order, unique on (trigger, generation), and the end of the sells that hold the quantity.
 //! 3. When an exit ends, its trigger ends with it, or is armed again for what is left to protect.
 
+mod find;
 mod fire;
 mod follow;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use domain::asset::Asset;
-use domain::id::{AccountId, AssetId, OrderId, TriggerId, UserId};
+use domain::id::{AccountId, TriggerId, UserId};
 use domain::money::{Price, Quantity};
-use domain::order::Order;
 use domain::quote::Quote;
-use domain::trigger::{Direction, PriceKey, Reference, Trigger, TriggerError, TriggerState};
+use domain::trigger::{Direction, Reference, Trigger, TriggerError, TriggerState};
 use rust_decimal::Decimal;
-use sea_orm::sea_query::{Expr, ExprTrait, LockType};
+use sea_orm::sea_query::{Expr, LockType};
 use sea_orm::{
-    ColumnTrait, Condition, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
-    QuerySelect, QueryTrait,
+    ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    Value,
 };
-use uuid::Uuid;
 
-use crate::Store;
 use crate::book::{self, Scope};
-use crate::entity::{assets, triggers};
+use crate::entity::triggers;
 use crate::error::StoreError;
 use crate::orders::row::{trigger_of, trigger_row};
+use crate::{Store, update_many};
 
 /// A trigger that shall be made.
 #[derive(Debug, Clone)]
@@ -62,41 +61,6 @@ pub enum TriggerCancel {
     NotArmed(Trigger),
 }
 
-/// A trigger whose price is through.
-#[derive(Debug, Clone)]
-pub struct Firing {
-    /// As it was read.
-    pub trigger: Trigger,
-    /// The reference price, in quote currency.
-    pub price: Decimal,
-    /// The time of the quote.
-    pub quote_at: DateTime<Utc>,
-    /// The id of the exit.
-    pub exit_order_id: OrderId,
-}
-
-/// A trigger that fired.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fired {
-    /// Which one.
-    pub trigger_id: TriggerId,
-    /// The order that sells.
-    pub exit: Order,
-    /// Sells that held the quantity and are asked to end.
-    pub canceled_sells: Vec<OrderId>,
-}
-
-/// A trigger that was armed again waits this long at the most before it fires again.
-const REARM_PAUSE_MAX: TimeDelta = TimeDelta::minutes(5);
-
-/// The pause of a trigger that has been armed `generation` times: none at first, then 2 s doubling.
-fn pause_of(generation: i32) -> TimeDelta {
-    match u32::try_from(generation - 1) {
-        Ok(0) | Err(_) => TimeDelta::zero(),
-        Ok(again) => TimeDelta::seconds(1_i64 << Ord::min(again, 20)).min(REARM_PAUSE_MAX),
-    }
-}
-
 impl Store {
     /// Protects a position. `quote` is the latest one: a trigger that would fire at once is refused.
     pub async fn create_trigger(
@@ -118,10 +82,8 @@ impl Store {
                 .filter(triggers::Column::AccountId.eq(new.account_id.0))
                 .filter(triggers::Column::AssetId.eq(new.asset.id.0))
                 .filter(triggers::Column::Direction.eq(new.direction.as_str()))
-                .filter(
-                    triggers::Column::State
-                        .is_in([TriggerState::Armed.as_str(), TriggerState::Firing.as_str()]),
-                )
+                // Word for word as the index has it.
+                .filter(Expr::cust("\"state\" IN ('armed', 'firing')"))
                 .order_by_asc(triggers::Column::Id)
                 .all(tx)
                 .await?;
@@ -190,83 +152,10 @@ impl Store {
                 return Ok(TriggerCancel::NotArmed(trigger));
             }
             end(&mut trigger, TriggerState::Canceled, "canceled", now);
-            save(tx, &trigger).await?;
+            save(tx, std::slice::from_ref(&trigger)).await?;
             Ok(TriggerCancel::Canceled(trigger))
         })
         .await
-    }
-
-    /// Instruments that armed triggers watch, of one shard.
-    pub async fn armed_assets(&self, shard: i32, shards: i32) -> Result<Vec<AssetId>, StoreError> {
-        // One look into the index for each instrument, not one for each trigger.
-        let armed = triggers::Entity::find()
-            .select_only()
-            .column(triggers::Column::Id)
-            .filter(triggers::Column::State.eq(TriggerState::Armed.as_str()))
-            .filter(
-                Expr::col((triggers::Entity, triggers::Column::AssetId))
-                    .equals((assets::Entity, assets::Column::Id)),
-            )
-            .into_query();
-        let ids: Vec<Uuid> = assets::Entity::find()
-            .select_only()
-            .column(assets::Column::Id)
-            .filter(Expr::exists(armed))
-            .order_by_asc(assets::Column::Id)
-            .into_tuple()
-            .all(self.read())
-            .await?;
-        let shards = u128::try_from(Ord::max(shards, 1)).unwrap_or(1);
-        let shard = u128::try_from(shard).unwrap_or(0);
-        Ok(ids
-            .into_iter()
-            .filter(|id| id.as_u128() % shards == shard)
-            .map(AssetId)
-            .collect())
-    }
-
-    /// Armed triggers that `quotes` may fire, by the price key; the caller decides each on the exact price.
-    pub async fn candidates(
-        &self,
-        quotes: &[Quote],
-        limit_per_asset: u64,
-        now: DateTime<Utc>,
-    ) -> Result<Vec<Trigger>, StoreError> {
-        let mut found = Vec::new();
-        for quote in quotes {
-            let mut any = Condition::any();
-            for reference in Reference::ALL {
-                let price = reference.of(quote);
-                let key = |direction| PriceKey::rounded(price, direction).0;
-                let of = |direction: Direction| {
-                    triggers::Column::Reference
-                        .eq(reference.as_str())
-                        .and(triggers::Column::Direction.eq(direction.as_str()))
-                };
-                let falling =
-                    of(Direction::Falling).and(triggers::Column::PriceKey.gte(key(Direction::Falling)));
-                let rising =
-                    of(Direction::Rising).and(triggers::Column::PriceKey.lte(key(Direction::Rising)));
-                any = any.add(falling).add(rising);
-            }
-            let rows = triggers::Entity::find()
-                .filter(triggers::Column::State.eq(TriggerState::Armed.as_str()))
-                .filter(triggers::Column::AssetId.eq(quote.asset_id.0))
-                .filter(any)
-                // Those that were armed again, and may still pause, must not crowd out the others.
-                .order_by_asc(triggers::Column::Generation)
-                .order_by_asc(triggers::Column::Id)
-                .limit(limit_per_asset)
-                .all(self.read())
-                .await?;
-            for row in rows {
-                let trigger = trigger_of(row)?;
-                if trigger.updated_at + pause_of(trigger.generation) <= now {
-                    found.push(trigger);
-                }
-            }
-        }
-        Ok(found)
     }
 }
 
@@ -344,21 +233,24 @@ fn end(trigger: &mut Trigger, state: TriggerState, because: &str, now: DateTime<
     trigger.updated_at = now;
 }
 
-async fn save(tx: &DatabaseTransaction, trigger: &Trigger) -> Result<(), StoreError> {
-    let row = trigger_row(trigger);
-    triggers::Entity::update_many()
-        .col_expr(triggers::Column::State, Expr::value(row.state))
-        .col_expr(triggers::Column::Generation, Expr::value(row.generation))
-        .col_expr(triggers::Column::Quantity, Expr::value(row.quantity))
-        .col_expr(triggers::Column::ExitOrderId, Expr::value(row.exit_order_id))
-        .col_expr(triggers::Column::FiredPrice, Expr::value(row.fired_price))
-        .col_expr(triggers::Column::UpdatedAt, Expr::value(row.updated_at))
-        .col_expr(triggers::Column::FiredAt, Expr::value(row.fired_at))
-        .col_expr(triggers::Column::EndedBecause, Expr::value(row.ended_because))
-        .filter(triggers::Column::Id.eq(row.id))
-        .exec(tx)
-        .await?;
+/// Writes what may change of `triggers`, whose locks their caller holds.
+async fn save(tx: &DatabaseTransaction, triggers: &[Trigger]) -> Result<(), StoreError> {
+    let row = |trigger: &Trigger| {
+        let row = trigger_row(trigger);
+        vec![
+            Value::from(row.id),
+            row.state.into(),
+            row.generation.into(),
+            row.quantity.into(),
+            row.updated_at.into(),
+            row.ended_because.into(),
+        ]
+    };
+    let set = ["state", "generation", "quantity", "updated_at", "ended_because"];
+    update_many(tx, "triggers", &["id"], &set, triggers.iter().map(row).collect()).await?;
     Ok(())
 }
 
+pub use find::{Candidates, Search};
+pub use fire::{Fired, Firing, Salvo, Stuck};
 pub(crate) use follow::follow_orders;

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, ConnectionTrait as _, EntityTrait, QueryFilter};
 use store::entity::sweeps::{Column, Entity};
+use store::sweeps::PRUNED_MAX;
 use store::testing::TestStore;
 use store::{Store, StoreError, SweepCounts, SweepPart};
 
@@ -141,5 +142,21 @@ store::testing::on_both! {
         assert_eq!(test.prune_sweeps(now - TimeDelta::hours(1)).await.unwrap(), 0);
         assert_eq!(test.prune_sweeps(now + TimeDelta::hours(1)).await.unwrap(), 1);
         assert_eq!(test.recent_sweeps(10).await.unwrap().len(), 1);
+    }
+
+    async fn only_so_many_old_sweeps_are_forgotten_in_one_go_the_oldest_first(test: TestStore) {
+        let count = PRUNED_MAX + 7;
+        let sql = format!(
+            "WITH RECURSIVE n(slot) AS (SELECT 1 UNION ALL SELECT slot + 1 FROM n WHERE slot < {count})
+             INSERT INTO sweeps (slot, shard, shards, fence, state, skipped, created_at, finished_at)
+             SELECT slot, 0, 1, 1, 'done', '{{}}', '2026-01-01 00:00:00+00:00', '2026-01-01 00:00:00+00:00' FROM n"
+        );
+        test.write().execute_unprepared(&sql).await.unwrap();
+        let before = store::testing::now();
+        assert_eq!(test.prune_sweeps(before).await.unwrap(), u64::try_from(PRUNED_MAX).unwrap());
+        let left = test.recent_sweeps(100).await.unwrap();
+        assert_eq!(left.iter().map(|row| row.slot).min(), Some(PRUNED_MAX + 1));
+        assert_eq!(test.prune_sweeps(before).await.unwrap(), 7);
+        assert_eq!(test.prune_sweeps(before).await.unwrap(), 0);
     }
 }

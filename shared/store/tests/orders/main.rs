@@ -8,3 +8,4 @@ mod batches;
 mod execution;
 mod given;
 mod protection;
+mod salvo;

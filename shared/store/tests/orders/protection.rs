@@ -4,12 +4,13 @@ use domain::asset::Asset;
 use domain::id::{OrderId, TriggerId};
 use domain::lifecycle::OrderStatus;
 use domain::order::Side;
+use domain::quote::Quote;
 use domain::reconcile::Reported;
 use domain::trigger::{Direction, Reference, Trigger, TriggerError, TriggerState};
 use rust_decimal::Decimal;
 use store::testing::{TestStore, Trader};
 use store::users::Role;
-use store::{Begin, Fired, Firing, NewTrigger, TriggerCancel};
+use store::{Begin, Fired, Firing, NewTrigger, Search, TriggerCancel};
 use uuid::Uuid;
 
 use crate::given::{
@@ -56,6 +57,15 @@ async fn fire(test: &store::Store, trigger: &Trigger, at: &str) -> Vec<Fired> {
     test.fire(&[firing(trigger, at)], later(10)).await.unwrap()
 }
 
+/// The triggers that a search finds so many seconds later.
+async fn through(test: &TestStore, quotes: &[Quote], seconds: i64) -> Vec<Trigger> {
+    let (mut search, mut found) = (Search::new(quotes, 100), Vec::new());
+    while !search.is_over() {
+        found.extend(test.candidates(&mut search, later(seconds)).await.unwrap().triggers);
+    }
+    found
+}
+
 async fn state(test: &TestStore, trader: &Trader, trigger: &Trigger) -> (TriggerState, Option<String>) {
     let trigger = test.trigger(trader.account, trigger.id).await.unwrap().unwrap();
     (trigger.state, trigger.ended_because)
@@ -87,8 +97,7 @@ store::testing::on_both! {
         let far = protect(test, stop(&trader, &asset, "80", Some("1"))).await;
         assert_eq!(test.armed_assets(0, 1).await.unwrap(), vec![asset.id]);
         let found = async |bid: &str| {
-            let quotes = [quote(&asset, bid, "200")];
-            let found = test.candidates(&quotes, 100, later(6)).await.unwrap();
+            let found = through(test, &[quote(&asset, bid, "200")], 6).await;
             found.into_iter().map(|trigger| trigger.id).collect::<Vec<_>>()
         };
         assert_eq!(found("95.01").await, vec![]);
@@ -188,8 +197,8 @@ store::testing::on_both! {
         assert_eq!((again.state, again.generation), (TriggerState::Armed, 2));
         assert_eq!(again.quantity.map(domain::money::Quantity::get), Some(decimal("4")));
         let quotes = [quote(&asset, "94", "95")];
-        assert_eq!(test.candidates(&quotes, 10, later(5)).await.unwrap(), vec![], "not at once");
-        assert_eq!(test.candidates(&quotes, 10, later(60)).await.unwrap().len(), 1, "but after a pause");
+        assert_eq!(through(test, &quotes, 5).await, vec![], "not at once");
+        assert_eq!(through(test, &quotes, 60).await.len(), 1, "but after a pause");
         let exit = fire(test, &again, "93").await.remove(0).exit;
         send(test, &exit).await;
         report(test, &trader, &[filled(&exit, "y", "4", "93")]).await;
