@@ -3,6 +3,7 @@
 
 extern crate arbion_worker as worker;
 
+mod batches;
 mod broker_script;
 mod execution;
 mod feeding;
