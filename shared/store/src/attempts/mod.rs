@@ -9,11 +9,12 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `begin`, `short` | before a call: the decision; the short way of an order that is simply sent |
+//! | `begin`, `decide`, `short` | before a call: the transaction; the decision; the short way of an order that is simply sent |
 //! | `finish`, `record` | after it: the decision; the transaction, in which reports are recorded as well |
 //! | `row` | the calls' rows |
 
 mod begin;
+mod decide;
 mod finish;
 mod record;
 mod row;

@@ -109,7 +109,9 @@ pub(super) fn dispatch(
     let (is_repeat, attempted_at) = match claim.kind {
         WorkKind::Submit | WorkKind::Cancel => (false, now),
         WorkKind::Replace => {
-            let sent = replacement.as_ref().and_then(|new| mine.first_sent.get(&new.id.to_string()));
+            let sent = replacement
+                .as_ref()
+                .and_then(|new| mine.first_sent.get(&new.id.to_string()));
             (sent.is_some(), begin_of(sent.copied()))
         }
         WorkKind::Reconcile => (false, begin_of(of_kind(WorkKind::Submit).last)),
