@@ -7,17 +7,21 @@
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use domain::asset::{Asset, MarketHours};
 use domain::id::{AssetId, ClientOrderId, OrderId};
 use domain::order::{NewOrder, Order, OrderTerms};
 use domain::quote::{Purpose, Quote};
 use domain::risk;
+use platform::{GroupCommit, SharedClock};
+use store::orders::acceptor::{self, Acceptor};
 use store::orders::{AcceptContext, AcceptRequest, Accepted, IdempotencyKey, Replacement, SavedAnswer};
-use store::{Cause, StoreError};
+use store::{Cause, Store, StoreError};
 use uuid::Uuid;
 
-use crate::app::App;
+use crate::app::{App, Rules};
 use crate::auth::Principal;
 use crate::middleware::RequestContext;
 use crate::problem::{Code, Problem};
@@ -65,15 +69,16 @@ pub(crate) fn request_for(
 
 /// What the store needs to decide, beside the database; `answer` makes what is kept for a twin of the request.
 fn decide_by<'a>(
-    app: &App,
+    rules: Rules,
+    now: DateTime<Utc>,
     quotes: &'a HashMap<AssetId, Quote>,
     answer: &'a (dyn Fn(&Order) -> SavedAnswer + Send + Sync),
 ) -> AcceptContext<'a> {
     AcceptContext {
-        now: app.now(),
-        hours: app.rules.hours,
-        limits: app.rules.limits,
-        fees: app.rules.fees,
+        now,
+        hours: rules.hours,
+        limits: rules.limits,
+        fees: rules.fees,
         quotes,
         answer,
     }
@@ -90,6 +95,52 @@ async fn quotes_for<'a>(
         return HashMap::new();
     }
     app.quotes(&assets, Purpose::Risk).await
+}
+
+/// Accepts the orders of many requests together: what waits while a batch is being committed is the next batch.
+pub(crate) type Acceptance = GroupCommit<Ask, Vec<acceptor::Answer>>;
+
+/// Orders that one request asks to be accepted, and the quotes they are judged by.
+pub(crate) struct Ask {
+    requests: Vec<AcceptRequest>,
+    quotes: HashMap<AssetId, Quote>,
+}
+
+/// The most requests of one batch.
+const BATCH_MAX: usize = 256;
+
+/// Starts to accept orders into `store` by `rules`.
+pub(crate) fn spawn(store: Store, rules: Rules, clock: SharedClock) -> Acceptance {
+    let acceptor = Arc::new(Acceptor::new(store));
+    GroupCommit::spawn(BATCH_MAX, move |asks: Vec<Ask>| {
+        let (acceptor, now) = (Arc::clone(&acceptor), clock.now());
+        async move { accept_batch(&acceptor, asks, rules, now).await }
+    })
+}
+
+async fn accept_batch(
+    acceptor: &Acceptor,
+    asks: Vec<Ask>,
+    rules: Rules,
+    now: DateTime<Utc>,
+) -> Vec<Vec<acceptor::Answer>> {
+    let sizes: Vec<usize> = asks.iter().map(|ask| ask.requests.len()).collect();
+    let (mut requests, mut quotes) = (Vec::new(), HashMap::new());
+    for ask in asks {
+        requests.extend(ask.requests);
+        for (asset, quote) in ask.quotes {
+            // Two requests may bring two quotes of an instrument: the later one is the truer one.
+            let known = quotes.entry(asset).or_insert_with(|| quote.clone());
+            if known.at < quote.at {
+                *known = quote;
+            }
+        }
+    }
+    let answer = |order: &Order| answer_of(order, rules.hours);
+    let deciding = decide_by(rules, now, &quotes, &answer);
+    let mut answers = acceptor.accept(&requests, &deciding).await.into_iter();
+    let of_ask = |size: usize| answers.by_ref().take(size).collect();
+    sizes.into_iter().map(of_ask).collect()
 }
 
 /// [`accept`] for a single order.
@@ -112,30 +163,27 @@ pub(crate) async fn accept(
         .iter()
         .map(|request| (request.order.account_id, request.order.id))
         .collect();
-    let answer = |order: &Order| answer_of(order, app.rules.hours);
-    let deciding = decide_by(app, &quotes, &answer);
-    let answers = match app.store.accept_orders(requests, &deciding).await {
-        Ok(answers) => answers
-            .into_iter()
-            .map(|answer| answer.map_err(Problem::from))
-            .collect(),
-        Err(StoreError::CommitUnknown(error)) => {
-            let mut answers = Vec::with_capacity(asked.len());
-            for (account, id) in asked {
+    let accepted = app.acceptance.ask(Ask { requests, quotes }).await;
+    let accepted =
+        accepted.ok_or_else(|| Problem::hidden(Code::InternalError, "a batch of orders panicked"))?;
+    let mut answers = Vec::with_capacity(asked.len());
+    for ((account, id), answer) in asked.into_iter().zip(accepted) {
+        answers.push(match answer {
+            Ok(answer) => answer.map_err(Problem::from),
+            Err(StoreError::CommitUnknown(lost)) => {
                 let found = app.store.order(account, id).await;
-                answers.push(after_lost_commit(id, found, &error));
+                after_lost_commit(id, found, &lost)
             }
-            answers
-        }
-        Err(error) => return Err(error.into()),
-    };
+            Err(error) => Err(error.into()),
+        });
+    }
     #[cfg(feature = "fault-points")]
     fail::fail_point!("api::after_commit");
     let fresh = answers
         .iter()
         .flatten()
         .filter(|accepted| accepted.replay.is_none());
-    app.signal(fresh.map(|accepted| accepted.order.id)).await;
+    app.signal(fresh.map(|accepted| accepted.order.id));
     Ok(answers)
 }
 
@@ -152,7 +200,7 @@ pub(crate) async fn replace(
     })?;
     let quotes = quotes_for(app, [(asset, &old.terms)]).await;
     let answer = |order: &Order| answer_of(order, app.rules.hours);
-    let deciding = decide_by(app, &quotes, &answer);
+    let deciding = decide_by(app.rules, app.now(), &quotes, &answer);
     let (account, new_id) = (old.account_id, replacement.new_id);
     let answer = app
         .store
@@ -167,7 +215,7 @@ pub(crate) async fn replace(
         Err(error) => return Err(error.into()),
     };
     // The work hangs on the old order: the venue is told about that one.
-    app.signal([old.id]).await;
+    app.signal([old.id]);
     Ok(accepted)
 }
 

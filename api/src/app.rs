@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use domain::asset::{Asset, MarketHours};
-use domain::id::AssetId;
+use domain::id::{AssetId, OrderId};
 use domain::quote::{Purpose, Quote};
 use domain::risk::Limits;
 use market::CachedQuotes;
+use platform::GroupCommit;
 use platform::SharedClock;
 use platform::config::{Config, NotionalLimits};
 use platform::version::Started;
@@ -16,6 +17,7 @@ use std::collections::HashMap;
 use store::orders::RoleLimits;
 use store::{Fees, Store};
 
+use crate::accept::{self, Acceptance};
 use crate::auth::CredentialCache;
 use crate::catalogue::Catalogue;
 
@@ -88,12 +90,17 @@ pub struct App {
     pub rules: Rules,
     /// Credentials that were checked a moment ago.
     pub(crate) credentials: CredentialCache,
+    /// Accepts orders, those that wait together.
+    pub(crate) acceptance: Acceptance,
+    wakes: GroupCommit<OrderId, ()>,
     quotes: CachedQuotes,
 }
 
 impl App {
-    /// Puts the parts together. `quotes` tells prices.
+    /// Puts the parts together, within a Tokio runtime. `quotes` tells prices.
     pub fn new(parts: AppParts, quotes: CachedQuotes) -> Arc<Self> {
+        let acceptance = accept::spawn(parts.store.clone(), parts.rules, Arc::clone(&parts.clock));
+        let wakes = wakes(parts.queue.clone());
         Arc::new(Self {
             store: parts.store,
             queue: parts.queue,
@@ -102,6 +109,8 @@ impl App {
             started: parts.started,
             rules: parts.rules,
             credentials: CredentialCache::default(),
+            acceptance,
+            wakes,
             quotes,
         })
     }
@@ -117,15 +126,31 @@ impl App {
         self.quotes.quotes(assets, purpose).await.unwrap_or_default()
     }
 
-    /// Wakes a worker for each of these orders.
-    pub async fn signal(&self, orders: impl IntoIterator<Item = domain::id::OrderId>) {
-        let jobs: Vec<Job> = orders
-            .into_iter()
-            .map(|order| Job::ExecuteOrder { order_id: order.0 })
-            .collect();
-        self.queue.push(&jobs).await;
+    /// Has a worker woken for each of these orders; no answer waits for that.
+    pub fn signal(&self, orders: impl IntoIterator<Item = OrderId>) {
+        for order in orders {
+            self.wakes.tell(order);
+        }
     }
 }
+
+/// Pushes signals, all that wait at once.
+fn wakes(queue: Queue) -> GroupCommit<OrderId, ()> {
+    GroupCommit::spawn(WAKES_MAX, move |orders: Vec<OrderId>| {
+        let queue = queue.clone();
+        async move {
+            let jobs: Vec<Job> = orders
+                .iter()
+                .map(|order| Job::ExecuteOrder { order_id: order.0 })
+                .collect();
+            queue.push(&jobs).await;
+            Vec::new()
+        }
+    })
+}
+
+/// The most signals of one push.
+const WAKES_MAX: usize = 256;
 
 impl std::fmt::Debug for App {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -8,6 +8,7 @@
 pub mod dialect;
 mod m20261124_000001_schema;
 mod m20261125_000001_sweeps;
+mod m20261125_000002_user_risk_version;
 mod paper_m20261124_000001_book;
 mod paper_m20261125_000001_queues;
 
@@ -29,6 +30,7 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m20261124_000001_schema::Migration),
             Box::new(m20261125_000001_sweeps::Migration),
+            Box::new(m20261125_000002_user_risk_version::Migration),
         ]
     }
 

@@ -51,8 +51,8 @@ impl Known {
         }
     }
 
-    /// Notes in the database that it was used, about once a minute. A request never fails by that.
-    pub(super) async fn touch(&self, store: &Store, now: DateTime<Utc>) {
+    /// Has it noted in the database that it was used, about once a minute. No request waits for that, or fails by it.
+    pub(super) fn touch(&self, store: &Store, now: DateTime<Utc>) {
         let is_due = self
             .stored
             .last_used_at
@@ -60,9 +60,12 @@ impl Known {
         if !is_due || self.is_touched.swap(true, Ordering::Relaxed) {
             return;
         }
-        if let Err(error) = store.touch_credential(self.stored.credential_id, now).await {
-            tracing::warn!(%error, credential.id = %self.stored.credential_id, "its last use was not noted");
-        }
+        let (store, id) = (store.clone(), self.stored.credential_id);
+        tokio::spawn(async move {
+            if let Err(error) = store.touch_credential(id, now).await {
+                tracing::warn!(%error, credential.id = %id, "its last use was not noted");
+            }
+        });
     }
 }
 

@@ -61,6 +61,13 @@ where
         answered.await.ok()
     }
 
+    /// Asks, and waits for nothing.
+    pub fn tell(&self, question: Q) {
+        let (answer, _) = oneshot::channel();
+        // The writer ends only with this value.
+        let _ = self.questions.send((question, answer));
+    }
+
     /// Batches so far, and questions in them.
     pub fn counts(&self) -> (u64, u64) {
         let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
@@ -138,6 +145,14 @@ mod tests {
         }
         assert_eq!(*seen.lock().unwrap(), [vec![0], vec![1, 2, 3, 4], vec![5, 6]]);
         assert_eq!(group.counts(), (3, 7));
+    }
+
+    #[tokio::test]
+    async fn what_is_only_told_is_done_in_its_turn() {
+        let (group, seen) = doubling(8, Arc::new(Semaphore::new(10)));
+        group.tell(1);
+        assert_eq!(group.ask(2).await, Some(4));
+        assert_eq!(seen.lock().unwrap().concat(), [1, 2]);
     }
 
     #[tokio::test]

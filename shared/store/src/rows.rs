@@ -23,20 +23,46 @@ const ROWS_MAX: usize = 10_000;
 /// the databases learn the type.
 #[derive(Debug, Clone)]
 pub(crate) struct Rows {
-    names: Vec<String>,
+    columns: Vec<Column>,
     rows: Vec<Vec<Value>>,
 }
 
+#[derive(Debug, Clone)]
+struct Column {
+    name: String,
+    /// The name of its type on PostgreSQL.
+    kind: &'static str,
+}
+
 impl Rows {
-    /// Rows of `names`' columns.
+    /// Rows of `names`' columns; there is at least one, which tells the types.
     pub(crate) fn new(names: &[&str], rows: Vec<Vec<Value>>) -> Self {
+        let kind = |place: usize| {
+            rows.first()
+                .and_then(|row| row.get(place))
+                .map_or("text", postgres_type)
+        };
+        let typed: Vec<_> = names
+            .iter()
+            .enumerate()
+            .map(|(place, name)| (*name, kind(place)))
+            .collect();
+        Self::typed(&typed, rows)
+    }
+
+    /// Rows, or none, of columns of these types on PostgreSQL.
+    pub(crate) fn typed(columns: &[(&str, &'static str)], rows: Vec<Vec<Value>>) -> Self {
+        let column = |(name, kind): &(&str, &'static str)| Column {
+            name: (*name).to_owned(),
+            kind,
+        };
         Self {
-            names: names.iter().map(|name| (*name).to_owned()).collect(),
+            columns: columns.iter().map(column).collect(),
             rows,
         }
     }
 
-    /// The rows of an entity, with every column.
+    /// The rows of an entity, or none, with every column.
     pub(crate) fn of<A: ActiveModelTrait>(models: Vec<A>) -> Self {
         let columns: Vec<_> = <A::Entity as EntityTrait>::Column::iter().collect();
         let rows = models.into_iter().map(|mut model| {
@@ -46,19 +72,20 @@ impl Rows {
             };
             columns.iter().map(value).collect()
         });
+        let rows = rows.collect();
+        let column = |column: &<A::Entity as EntityTrait>::Column| Column {
+            name: column.unquoted().to_string(),
+            kind: column_type(column.def().get_column_type()),
+        };
         Self {
-            rows: rows.collect(),
-            names: columns
-                .iter()
-                .map(Iden::unquoted)
-                .map(ToString::to_string)
-                .collect(),
+            columns: columns.iter().map(column).collect(),
+            rows,
         }
     }
 
     /// The rows in parts that are each small enough for one statement.
     fn parts(self) -> impl Iterator<Item = Self> {
-        let Self { names, mut rows } = self;
+        let Self { columns, mut rows } = self;
         std::iter::from_fn(move || {
             if rows.is_empty() {
                 return None;
@@ -66,14 +93,19 @@ impl Rows {
             let rest = rows.split_off(rows.len().min(ROWS_MAX));
             let part = std::mem::replace(&mut rows, rest);
             Some(Self {
-                names: names.clone(),
+                columns: columns.clone(),
                 rows: part,
             })
         })
     }
 
-    fn columns(&self) -> String {
-        let quoted: Vec<String> = self.names.iter().map(|name| format!("\"{name}\"")).collect();
+    /// The names of the columns, as SQL lists them.
+    pub(crate) fn names(&self) -> String {
+        let quoted: Vec<String> = self
+            .columns
+            .iter()
+            .map(|column| format!("\"{}\"", column.name))
+            .collect();
         quoted.join(", ")
     }
 
@@ -88,29 +120,23 @@ impl Rows {
 
     fn arrays(&self, alias: &str, first: usize) -> (String, Vec<Value>) {
         let mut sql = "unnest(".to_owned();
-        let mut values = Vec::with_capacity(self.names.len());
-        for place in 0..self.names.len() {
-            let column = || self.rows.iter().filter_map(|row| row.get(place));
-            let kind = column().next().map_or("text", postgres_type);
+        let mut values = Vec::with_capacity(self.columns.len());
+        for (place, Column { kind, .. }) in self.columns.iter().enumerate() {
             let comma = if place == 0 { "" } else { ", " };
             // Writing to a String cannot fail.
             let _ = write!(sql, "{comma}${}::text::{kind}[]", first + place);
-            values.push(Value::from(array_text(column())));
+            let column = self.rows.iter().filter_map(|row| row.get(place));
+            values.push(Value::from(array_text(column)));
         }
-        let _ = write!(sql, ") AS {alias}({})", self.columns());
+        let _ = write!(sql, ") AS {alias}({})", self.names());
         (sql, values)
     }
 
     fn document(&self, alias: &str, first: usize) -> (String, Vec<Value>) {
         let mut sql = "(SELECT ".to_owned();
-        for (place, name) in self.names.iter().enumerate() {
+        for (place, Column { name, kind }) in self.columns.iter().enumerate() {
             let comma = if place == 0 { "" } else { ", " };
-            let is_blob = self
-                .rows
-                .first()
-                .and_then(|row| row.get(place))
-                .is_some_and(is_blob);
-            let _ = if is_blob {
+            let _ = if matches!(*kind, "uuid" | "bytea") {
                 write!(sql, "{comma}unhex(value ->> {place}) AS \"{name}\"")
             } else {
                 write!(sql, "{comma}value ->> {place} AS \"{name}\"")
@@ -160,7 +186,7 @@ pub(crate) fn insert_statement(
     first: usize,
 ) -> (String, Vec<Value>) {
     let (source, values) = rows.source(backend, "v", first);
-    let columns = rows.columns();
+    let columns = rows.names();
     // Without a WHERE, SQLite takes the ON of ON CONFLICT for a join's.
     let mut sql = format!("INSERT INTO \"{table}\" ({columns}) SELECT {columns} FROM {source} WHERE true");
     if let Some(upsert) = upsert {
@@ -210,7 +236,7 @@ pub(crate) async fn delete_many(
     let backend = connection.get_database_backend();
     for part in Rows::new(keys, rows).parts() {
         let (source, values) = part.source(backend, "v", 1);
-        let columns = part.columns();
+        let columns = part.names();
         let sql = format!("DELETE FROM \"{table}\" WHERE ({columns}) IN (SELECT {columns} FROM {source})");
         connection
             .execute_raw(Statement::from_sql_and_values(backend, sql, values))
@@ -255,7 +281,7 @@ pub(crate) fn are_among(
         // Within a larger statement for SQLite, places have no numbers.
         source = source.replace("$1", "?");
     }
-    let columns = rows.columns();
+    let columns = rows.names();
     Expr::cust_with_values(format!("({columns}) IN (SELECT {columns} FROM {source})"), values)
 }
 
@@ -299,8 +325,20 @@ const fn postgres_type(value: &Value) -> &'static str {
     }
 }
 
-const fn is_blob(value: &Value) -> bool {
-    matches!(value, Value::Uuid(_) | Value::Bytes(_))
+/// The name of a column's type.
+const fn column_type(kind: &ColumnType) -> &'static str {
+    match kind {
+        ColumnType::Boolean => "boolean",
+        ColumnType::Integer => "integer",
+        ColumnType::BigInteger => "bigint",
+        ColumnType::Decimal(_) => "numeric",
+        ColumnType::Uuid => "uuid",
+        ColumnType::Binary(_) | ColumnType::VarBinary(_) | ColumnType::Blob => "bytea",
+        ColumnType::Json | ColumnType::JsonBinary => "json",
+        ColumnType::Date => "date",
+        ColumnType::TimestampWithTimeZone => "timestamptz",
+        _ => "text",
+    }
 }
 
 /// An array's text: `{a,NULL,"b c"}`.

@@ -128,6 +128,30 @@ impl Store {
         result
     }
 
+    /// Runs one statement that commits by itself and answers with one row of one boolean. It never runs again.
+    ///
+    /// Fails with [`StoreError::CommitUnknown`] when its answer was lost.
+    pub(crate) async fn run_alone(
+        &self,
+        name: &'static str,
+        statement: Statement,
+    ) -> Result<bool, StoreError> {
+        let begun = Instant::now();
+        pass("store::before_commit", name);
+        let answer = tokio::time::timeout(self.transaction_timeout, self.writer.query_one_raw(statement));
+        let result = match answer.await {
+            Ok(Ok(Some(row))) => row.try_get_by_index(0).map_err(StoreError::from),
+            Ok(Ok(None)) => Err(StoreError::NotFound { table: "answer" }),
+            Ok(Err(error)) => Err(StoreError::of_commit(error)),
+            Err(_) => Err(StoreError::CommitUnknown(no_answer())),
+        };
+        if result.is_ok() {
+            pass("store::after_commit", name);
+        }
+        self.counters.record(name, 1, result.is_ok(), begun.elapsed());
+        result
+    }
+
     async fn run_once<T, F, R>(&self, name: &'static str, body: &F) -> Result<T, StoreError>
     where
         F: Fn(Tx) -> R,

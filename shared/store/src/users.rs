@@ -193,6 +193,7 @@ fn user_row(email: &str, role: Role, now: DateTime<Utc>) -> users::ActiveModel {
         role: ActiveValue::Set(role.as_str().to_owned()),
         is_active: ActiveValue::Set(true),
         notional_open: ActiveValue::Set(Money::ZERO),
+        risk_version: ActiveValue::Set(0),
         created_at: ActiveValue::Set(now),
     }
 }

@@ -56,6 +56,6 @@ pub(crate) async fn cancel_all(
             body: problem.map(|problem| AnyJson(problem.body(context.path(), context.id()))),
         });
     }
-    app.signal(asked).await;
+    app.signal(asked);
     Ok(entries)
 }

@@ -276,7 +276,7 @@ impl Orders {
             .request_cancel(principal.account, id, cause, app.now())
             .await;
         let to_ask = canceled(answer.map_err(Problem::from)?)?;
-        app.signal(to_ask).await;
+        app.signal(to_ask);
         Ok(Canceled::Asked)
     }
 }

@@ -100,6 +100,7 @@ async fn lock_users(tx: &DatabaseTransaction, scope: &Scope, ledger: &mut Ledger
         let state = UserState {
             role: role_of(&row.role, row.id)?,
             is_active: row.is_active,
+            risk_version: row.risk_version,
             notional_open: row.notional_open.0,
             notional_filled: Decimal::ZERO,
         };
@@ -242,4 +243,4 @@ async fn lock_orders(tx: &DatabaseTransaction, scope: &Scope, ledger: &mut Ledge
     Ok(())
 }
 
-pub(crate) use write::write;
+pub(crate) use write::{held_reservations, new_events, new_orders, write};

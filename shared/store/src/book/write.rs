@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::Store;
 use crate::entity::{
-    account_days, balances, fills, order_events, order_work, positions, reservations, user_days,
+    account_days, balances, fills, order_events, order_work, orders, positions, reservations, user_days,
 };
 use crate::error::StoreError;
 use crate::ledger::{Ledger, reserved_asset};
@@ -33,16 +33,7 @@ pub(crate) async fn write(
 }
 
 async fn write_orders(tx: &DatabaseTransaction, ledger: &Ledger) -> Result<(), StoreError> {
-    let rows = |is_new: bool| {
-        let entries = ledger
-            .orders
-            .values()
-            .filter(move |entry| entry.is_changed && entry.is_new == is_new);
-        entries
-            .map(|entry| order_row(&entry.order).into_active_model())
-            .collect::<Vec<_>>()
-    };
-    insert(tx, rows(true), None).await?;
+    insert(tx, new_orders(ledger), None).await?;
     let changed = ledger
         .orders
         .values()
@@ -87,11 +78,15 @@ const CHANGING: [&str; 13] = [
     "reject_reason",
 ];
 
-async fn write_events(
-    tx: &DatabaseTransaction,
-    ledger: &Ledger,
-    connection: Option<ConnectionId>,
-) -> Result<(), StoreError> {
+/// The rows of new orders.
+pub(crate) fn new_orders(ledger: &Ledger) -> Vec<orders::ActiveModel> {
+    let new = ledger.orders.values().filter(|entry| entry.is_new);
+    new.map(|entry| order_row(&entry.order).into_active_model())
+        .collect()
+}
+
+/// The rows of new events, numbered as the ledger has numbered them.
+pub(crate) fn new_events(ledger: &Ledger) -> Vec<order_events::ActiveModel> {
     let events = ledger.events.iter().map(|event| order_events::Model {
         account_id: event.account_id.0,
         seq: event.seq,
@@ -102,7 +97,15 @@ async fn write_events(
         data: event.data.clone(),
         hash: None,
     });
-    insert(tx, events.map(IntoActiveModel::into_active_model).collect(), None).await?;
+    events.map(IntoActiveModel::into_active_model).collect()
+}
+
+async fn write_events(
+    tx: &DatabaseTransaction,
+    ledger: &Ledger,
+    connection: Option<ConnectionId>,
+) -> Result<(), StoreError> {
+    insert(tx, new_events(ledger), None).await?;
     let Some(connection) = connection else {
         return Ok(());
     };
@@ -127,10 +130,16 @@ async fn write_events(
 
 async fn write_counters(tx: &DatabaseTransaction, ledger: &Ledger) -> Result<(), StoreError> {
     let users = ledger.users.iter().filter(|(_, user)| user.is_changed());
-    let open = users
-        .clone()
-        .map(|(id, user)| vec![Value::from(id.0), Money(user.get().notional_open).into()]);
-    update_many(tx, "users", &["id"], &["notional_open"], open.collect()).await?;
+    let open = users.clone().map(|(id, user)| {
+        let user = user.get();
+        vec![
+            Value::from(id.0),
+            Money(user.notional_open).into(),
+            user.risk_version.into(),
+        ]
+    });
+    let room = ["notional_open", "risk_version"];
+    update_many(tx, "users", &["id"], &room, open.collect()).await?;
     let days = users
         .filter(|(_, user)| !user.get().notional_filled.is_zero())
         .map(|(id, user)| user_days::Model {
@@ -206,12 +215,22 @@ async fn write_holdings(tx: &DatabaseTransaction, ledger: &Ledger) -> Result<(),
 }
 
 async fn write_reservations(tx: &DatabaseTransaction, ledger: &Ledger) -> Result<(), StoreError> {
-    let changed = || ledger.groups.iter().filter(|(_, group)| group.is_changed());
-    let ended = changed()
+    let changed = ledger.groups.iter().filter(|(_, group)| group.is_changed());
+    let ended = changed
         .filter(|(_, group)| group.get().reserved.is_zero())
         .map(|(id, _)| vec![Value::from(id.0)]);
     delete_many(tx, "reservations", &["group_id"], ended.collect()).await?;
-    let held = changed().filter(|(_, group)| !group.get().reserved.is_zero());
+    let upsert = Upsert {
+        keys: &["group_id"],
+        set: &["remaining"],
+    };
+    insert(tx, held_reservations(ledger), Some(upsert)).await
+}
+
+/// The rows of reservations that changed, those that ended left out.
+pub(crate) fn held_reservations(ledger: &Ledger) -> Vec<reservations::ActiveModel> {
+    let changed = ledger.groups.iter().filter(|(_, group)| group.is_changed());
+    let held = changed.filter(|(_, group)| !group.get().reserved.is_zero());
     let held = held.filter_map(|(id, group)| {
         let order = ledger.member_of(*id)?;
         let asset = reserved_asset(order);
@@ -223,12 +242,7 @@ async fn write_reservations(tx: &DatabaseTransaction, ledger: &Ledger) -> Result
             remaining: Money(group.get().reserved),
         })
     });
-    let upsert = Upsert {
-        keys: &["group_id"],
-        set: &["remaining"],
-    };
-    let held = held.map(IntoActiveModel::into_active_model).collect();
-    insert(tx, held, Some(upsert)).await
+    held.map(IntoActiveModel::into_active_model).collect()
 }
 
 async fn write_work(store: &Store, tx: &DatabaseTransaction, ledger: &Ledger) -> Result<(), StoreError> {

@@ -20,7 +20,7 @@ pub struct Model {
     pub mode: String,
     /// The `seq` of its latest event; zero while there is none.
     pub last_event_seq: i64,
-    /// Moves when an approval decided on older state could become wrong.
+    /// Moves when an approval decided on older state could use money or units twice.
     pub risk_version: i64,
     /// When it was made.
     pub created_at: DateTimeUtc,

@@ -22,6 +22,8 @@ pub struct Model {
     pub is_active: bool,
     /// What its open orders count against the daily limit, over all accounts and days, in USD.
     pub notional_open: Money,
+    /// Moves when an approval decided on older state could pass the limits of the day.
+    pub risk_version: i64,
     /// When it was made.
     pub created_at: DateTimeUtc,
 }

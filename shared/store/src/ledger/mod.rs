@@ -101,6 +101,23 @@ impl Ledger {
         })
     }
 
+    /// Takes in what was done to another user's part of the book.
+    pub(crate) fn absorb(&mut self, other: Self) {
+        self.users.extend(other.users);
+        self.accounts.extend(other.accounts);
+        self.balances.extend(other.balances);
+        self.positions.extend(other.positions);
+        self.orders.extend(other.orders);
+        self.groups.extend(other.groups);
+        self.members.extend(other.members);
+        self.events.extend(other.events);
+        self.fills.extend(other.fills);
+        self.new_work.extend(other.new_work);
+        self.done_work.extend(other.done_work);
+        self.closed_sells.extend(other.closed_sells);
+        self.flattened.extend(other.flattened);
+    }
+
     /// Enters an order already in the book.
     pub(crate) fn load_order(&mut self, order: Order) {
         let group = self.groups.entry(order.group_id).or_default();
@@ -141,10 +158,9 @@ impl Ledger {
             facts: Facts::accepted(new.held_by),
         };
         self.enter(order.clone(), true);
+        let before = self.room(&order);
         self.settle(order.group_id);
-        if let Some(account) = self.accounts.get_mut(&order.account_id) {
-            account.change().risk_version += 1;
-        }
+        self.note_room(&order, before);
         let is_held = order.facts.held_by.is_some();
         let kind = if is_held { "held" } else { "accepted" };
         self.record(&order, kind, cause, json!({}));
@@ -201,10 +217,12 @@ impl Ledger {
             return Ok(step);
         }
         let order = entry.order.clone();
+        let before = self.room(&order);
         if let OrderEvent::Filled(fill) = event {
             self.book_fill(&order, fill);
         }
         self.settle(order.group_id);
+        self.note_room(&order, before);
         if let Some(kind) = step.recorded_as() {
             let seq = self.record(&order, kind, cause, data_of(event, &order, step));
             if let OrderEvent::Filled(fill) = event {
@@ -218,6 +236,43 @@ impl Ledger {
             self.follow_end(&order, how, pending_replacement)?;
         }
         Ok(step)
+    }
+
+    /// What is left for other orders where this one is booked.
+    fn room(&self, order: &Order) -> Room {
+        let balance = self.balance(order.account_id);
+        let position = self.position(order.account_id, order.asset_id);
+        Room {
+            money: balance.cash - balance.reserved,
+            units: position.quantity - position.reserved,
+            day_notional: self.day_notional(order.user_id),
+        }
+    }
+
+    /// Tells by the versions that there is less room than `before`: whoever has approved an order on that older state
+    /// must decide again. More room makes no approval wrong, so fills within their reservation, and ends, move none.
+    fn note_room(&mut self, order: &Order, before: Room) {
+        let now = self.room(order);
+        if (now.money < before.money || now.units < before.units)
+            && let Some(account) = self.accounts.get_mut(&order.account_id)
+        {
+            account.change().risk_version += 1;
+        }
+        if now.day_notional > before.day_notional
+            && let Some(user) = self.users.get_mut(&order.user_id)
+        {
+            user.change().risk_version += 1;
+        }
+    }
+
+    /// Moves every version, as if there were less room.
+    pub(crate) fn move_versions(&mut self) {
+        for account in self.accounts.values_mut() {
+            account.change().risk_version += 1;
+        }
+        for user in self.users.values_mut() {
+            user.change().risk_version += 1;
+        }
     }
 
     /// Money and units change hands; what was filled counts against the day.
@@ -329,5 +384,6 @@ impl Ledger {
 
 pub use state::Fees;
 pub(crate) use state::{
-    AccountState, ApplyError, GroupState, LedgerOrder, NewEvent, NewFill, Tracked, UserState, reserved_asset,
+    AccountState, ApplyError, GroupState, LedgerOrder, NewEvent, NewFill, Room, Tracked, UserState,
+    reserved_asset,
 };

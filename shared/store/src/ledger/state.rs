@@ -50,6 +50,8 @@ impl<T> Tracked<T> {
 pub(crate) struct UserState {
     pub role: Role,
     pub is_active: bool,
+    /// Moves whenever there is less room under the limits of the day.
+    pub risk_version: i64,
     /// Σ of what open orders still count against daily limits.
     pub notional_open: Decimal,
     /// What was filled on the ledger's trading date, of orders that add exposure.
@@ -61,8 +63,20 @@ pub(crate) struct UserState {
 pub(crate) struct AccountState {
     pub user_id: UserId,
     pub last_event_seq: i64,
+    /// Moves whenever less money or fewer units are left to be reserved.
     pub risk_version: i64,
     pub notional_filled: Decimal,
+}
+
+/// What is left to be reserved, and what of the day's limit is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Room {
+    /// Money that is neither spent nor reserved, in quote currency.
+    pub money: Decimal,
+    /// Units that are owned and not reserved.
+    pub units: Decimal,
+    /// What the user has filled today plus what is open, in quote currency.
+    pub day_notional: Decimal,
 }
 
 /// An order in the working set.

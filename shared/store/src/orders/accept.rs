@@ -16,7 +16,7 @@ use domain::id::{AccountId, AssetId, CredentialId, OrderId};
 use domain::order::{NewOrder, Order};
 use domain::quote::Quote;
 use domain::risk::{self, Approved, Blocked, Limits, Snapshot};
-use sea_orm::{ColumnTrait, Condition, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, IntoActiveModel, QueryFilter};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -27,6 +27,7 @@ use crate::cause::Cause;
 use crate::entity::idempotency_keys;
 use crate::error::StoreError;
 use crate::ledger::{Fees, Ledger};
+use crate::rows;
 use crate::users::Role;
 
 /// What makes a repeated request recognisable.
@@ -139,6 +140,9 @@ pub enum Refusal {
     AccountClosed,
 }
 
+/// The name of the transaction that accepts orders.
+pub(super) const ACCEPT: &str = "accept_orders";
+
 impl Store {
     /// Decides `requests` in their order and stores what is approved, in one transaction; one answer for each.
     pub async fn accept_orders(
@@ -146,18 +150,36 @@ impl Store {
         requests: Vec<AcceptRequest>,
         context: &AcceptContext<'_>,
     ) -> Result<Vec<Result<Accepted, Refusal>>, StoreError> {
-        self.transaction("accept_orders", async |tx| {
+        let requests: Vec<&AcceptRequest> = requests.iter().collect();
+        let (answers, _) = self.accept_under_locks(&requests, context, false).await?;
+        Ok(answers)
+    }
+
+    /// [`Store::accept_orders`], and the ledger as the transaction left it.
+    ///
+    /// With `is_lost`, the answer to a statement that wrote some of `requests` was lost. What it has written is found and
+    /// answered as accepted; what of it is still under way finds that the versions have moved, and writes nothing.
+    pub(super) async fn accept_under_locks(
+        &self,
+        requests: &[&AcceptRequest],
+        context: &AcceptContext<'_>,
+        is_lost: bool,
+    ) -> Result<(Vec<Result<Accepted, Refusal>>, Ledger), StoreError> {
+        self.transaction(ACCEPT, async |tx| {
             let tx = &*tx;
             let mut scope = Scope::default();
-            for request in &requests {
+            for request in requests {
                 scope.add_new(&request.order);
             }
             let mut ledger = book::open(tx, &scope, context.now).await?;
-            let taken = Taken::read(tx, &requests).await?;
-            let answers = decide(&mut ledger, &requests, taken, context);
+            if is_lost {
+                ledger.move_versions();
+            }
+            let taken = Taken::read(tx, requests).await?;
+            let answers = decide(&mut ledger, requests, taken, context);
             book::write(self, tx, &ledger, None).await?;
-            save_answers(tx, &requests, &answers, context).await?;
-            Ok(answers)
+            rows::insert(tx, answer_rows(requests, &answers, context), None).await?;
+            Ok((answers, ledger))
         })
         .await
     }
@@ -200,9 +222,9 @@ fn saved(row: idempotency_keys::Model, key: &IdempotencyKey) -> Result<SavedAnsw
 }
 
 /// Decides each request on the ledger as the ones before it left it.
-fn decide(
+pub(super) fn decide(
     ledger: &mut Ledger,
-    requests: &[AcceptRequest],
+    requests: &[&AcceptRequest],
     mut taken: Taken,
     context: &AcceptContext<'_>,
 ) -> Vec<Result<Accepted, Refusal>> {
@@ -215,6 +237,10 @@ fn decide(
             .map(|key| (request.order.account_id, name_of(key)));
         if let (Some(key), Some(name)) = (&request.idempotency, &name) {
             if let Some((row, Some(order))) = taken.keys.get(name) {
+                if order.id == request.order.id {
+                    answers.push(Ok(written_before(order)));
+                    continue;
+                }
                 answers.push(saved(row.clone(), key).map(|answer| replay(order.clone(), answer)));
                 continue;
             }
@@ -245,6 +271,14 @@ const fn replay(order: Order, answer: SavedAnswer) -> Accepted {
     }
 }
 
+/// An order that this very request has made: the answer to the statement that wrote it was lost.
+fn written_before(order: &Order) -> Accepted {
+    Accepted {
+        order: order.clone(),
+        replay: None,
+    }
+}
+
 fn decide_one(
     ledger: &mut Ledger,
     request: &AcceptRequest,
@@ -254,6 +288,9 @@ fn decide_one(
     let new = &request.order;
     let client_id = (new.account_id, new.client_order_id.as_str().to_owned());
     if let Some(order) = taken.client_ids.get(&client_id) {
+        if order.id == new.id {
+            return Ok(written_before(order));
+        }
         return Err(Refusal::DuplicateClientOrderId { existing: order.id });
     }
     let approved = review(ledger, new.clone(), context)?;
@@ -294,13 +331,13 @@ pub(crate) fn review(
     Ok(risk::review(new, &snapshot, context.now)?)
 }
 
-async fn save_answers(
-    tx: &DatabaseTransaction,
-    requests: &[AcceptRequest],
+/// The rows that keep the answers to be given again.
+pub(super) fn answer_rows(
+    requests: &[&AcceptRequest],
     answers: &[Result<Accepted, Refusal>],
     context: &AcceptContext<'_>,
-) -> Result<(), StoreError> {
-    let rows: Vec<_> = requests
+) -> Vec<idempotency_keys::ActiveModel> {
+    requests
         .iter()
         .zip(answers)
         .filter_map(|(request, answer)| {
@@ -325,11 +362,5 @@ async fn save_answers(
             })
         })
         .map(IntoActiveModel::into_active_model)
-        .collect();
-    if !rows.is_empty() {
-        idempotency_keys::Entity::insert_many(rows)
-            .exec_without_returning(tx)
-            .await?;
-    }
-    Ok(())
+        .collect()
 }

@@ -33,7 +33,7 @@ pub(super) fn name_of(key: &IdempotencyKey) -> IdempotencyKeyName {
 impl Taken {
     pub(super) async fn read(
         tx: &DatabaseTransaction,
-        requests: &[AcceptRequest],
+        requests: &[&AcceptRequest],
     ) -> Result<Self, StoreError> {
         let mut taken = Self::default();
         for row in orders_named(tx, requests).await? {
@@ -50,7 +50,7 @@ impl Taken {
     async fn read_keys(
         &mut self,
         tx: &DatabaseTransaction,
-        requests: &[AcceptRequest],
+        requests: &[&AcceptRequest],
     ) -> Result<(), StoreError> {
         let keys: Vec<&str> = requests
             .iter()
@@ -88,7 +88,7 @@ impl Taken {
 /// The orders that have the client order ids of `requests`.
 async fn orders_named(
     tx: &DatabaseTransaction,
-    requests: &[AcceptRequest],
+    requests: &[&AcceptRequest],
 ) -> Result<Vec<orders::Model>, StoreError> {
     let rows = requests.iter().map(|request| {
         let order = &request.order;

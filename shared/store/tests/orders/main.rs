@@ -4,6 +4,7 @@
 extern crate arbion_store as store;
 
 mod acceptance;
+mod acceptor;
 mod batches;
 mod execution;
 mod given;

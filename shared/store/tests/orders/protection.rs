@@ -61,7 +61,12 @@ async fn fire(test: &store::Store, trigger: &Trigger, at: &str) -> Vec<Fired> {
 async fn through(test: &TestStore, quotes: &[Quote], seconds: i64) -> Vec<Trigger> {
     let (mut search, mut found) = (Search::new(quotes, 100), Vec::new());
     while !search.is_over() {
-        found.extend(test.candidates(&mut search, later(seconds)).await.unwrap().triggers);
+        found.extend(
+            test.candidates(&mut search, later(seconds))
+                .await
+                .unwrap()
+                .triggers,
+        );
     }
     found
 }

@@ -1,0 +1,220 @@
+//! Writing a batch of accepted orders in one round trip, if nothing that they were decided on has moved.
+//!
+//! 1. The statement locks the users and then the accounts, by ascending ids, and compares their versions with those that
+//!    the decisions were made on. Where one has moved it writes nothing.
+//! 2. Counters and reservations are written as differences, because fills and ends move them without moving a version:
+//!    those leave more room, so they make no approval wrong.
+//! 3. The numbers of events are handed out by the statement, under the account's lock.
+//! 4. It commits by itself. When its answer is lost, nobody knows whether it was kept.
+
+use domain::id::{AccountId, UserId};
+use domain::money::USD;
+use sea_orm::{DbBackend, EntityName, Statement, Value};
+
+use super::accept::{ACCEPT, AcceptContext, AcceptRequest, Accepted, Refusal, answer_rows};
+use crate::Store;
+use crate::book::{held_reservations, new_events, new_orders};
+use crate::entity::{idempotency_keys, order_events, orders, reservations};
+use crate::error::StoreError;
+use crate::ledger::Ledger;
+use crate::money::Money;
+use crate::rows::Rows;
+
+/// The text of a statement, and what it binds.
+#[derive(Default)]
+struct Text {
+    values: Vec<Value>,
+}
+
+impl Text {
+    /// These rows under the name `alias`.
+    fn source(&mut self, alias: &str, rows: &Rows) -> String {
+        let (sql, values) = rows.source(DbBackend::Postgres, alias, self.values.len() + 1);
+        self.values.extend(values);
+        sql
+    }
+
+    fn value(&mut self, value: impl Into<Value>) -> String {
+        self.values.push(value.into());
+        format!("${}", self.values.len())
+    }
+}
+
+impl Store {
+    /// Writes what `ledger` has accepted, in one statement on PostgreSQL. `false`: a version has moved, and nothing was
+    /// written.
+    ///
+    /// The ledger holds its users and accounts as they were when their versions were read, with no event numbered yet,
+    /// and nothing but approved orders was done to it. [`StoreError::Conflict`] when a client order id or an
+    /// idempotency key is taken, [`StoreError::CommitUnknown`] when the answer was lost.
+    pub(super) async fn write_accepted(
+        &self,
+        before: &Ledger,
+        ledger: &Ledger,
+        requests: &[&AcceptRequest],
+        answers: &[Result<Accepted, Refusal>],
+        context: &AcceptContext<'_>,
+    ) -> Result<bool, StoreError> {
+        let (sql, values) = statement(before, ledger, requests, answers, context);
+        let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
+        self.run_alone(ACCEPT, statement).await
+    }
+}
+
+fn statement(
+    before: &Ledger,
+    ledger: &Ledger,
+    requests: &[&AcceptRequest],
+    answers: &[Result<Accepted, Refusal>],
+    context: &AcceptContext<'_>,
+) -> (String, Vec<Value>) {
+    let mut text = Text::default();
+    let users = user_rows(before, ledger);
+    let accounts = account_rows(before, ledger);
+    let balances = balance_rows(before, ledger);
+    let positions = position_rows(before, ledger);
+    let now = Value::from(ledger.now);
+    let sql = format!(
+        "WITH u AS MATERIALIZED (
+            SELECT t.id FROM users t JOIN {users_read} ON t.id = v.id
+            WHERE t.risk_version = v.version AND t.is_active ORDER BY t.id FOR NO KEY UPDATE OF t),
+        a AS MATERIALIZED (
+            SELECT t.id FROM accounts t JOIN {accounts_read} ON t.id = v.id
+            WHERE t.risk_version = v.version AND (SELECT count(*) FROM u) >= 0 ORDER BY t.id FOR NO KEY UPDATE OF t),
+        go AS MATERIALIZED (
+            SELECT (SELECT count(*) FROM u) = {user_count} AND (SELECT count(*) FROM a) = {account_count} AS ok),
+        u2 AS (
+            UPDATE users t SET notional_open = t.notional_open + v.more, risk_version = v.next
+            FROM {users_moved} WHERE t.id = v.id AND (SELECT ok FROM go)),
+        a2 AS (
+            UPDATE accounts t SET last_event_seq = t.last_event_seq + v.events, risk_version = v.next
+            FROM {accounts_moved} WHERE t.id = v.id AND (SELECT ok FROM go)
+            RETURNING t.id, t.last_event_seq - v.events AS base),
+        b AS (
+            INSERT INTO balances (account_id, currency, amount, reserved)
+            SELECT account_id, currency, 0, more FROM {balances} WHERE (SELECT ok FROM go)
+            ON CONFLICT (account_id, currency) DO UPDATE SET reserved = balances.reserved + excluded.reserved),
+        p AS (
+            INSERT INTO positions (account_id, asset_id, quantity, reserved, cost_basis, realized, updated_at)
+            SELECT account_id, asset_id, 0, more, 0, 0, {now} FROM {positions} WHERE (SELECT ok FROM go)
+            ON CONFLICT (account_id, asset_id)
+            DO UPDATE SET reserved = positions.reserved + excluded.reserved, updated_at = excluded.updated_at),
+        r AS ({reservations}),
+        o AS ({orders}),
+        e AS (
+            INSERT INTO order_events (account_id, seq, order_id, kind, at, cause, data)
+            SELECT v.account_id, a2.base + v.seq, v.order_id, v.kind, v.at, v.cause, v.data
+            FROM {events} JOIN a2 ON a2.id = v.account_id),
+        w AS (
+            INSERT INTO order_work (order_id, kind, account_id, due_at)
+            SELECT order_id, kind, account_id, clock_timestamp() FROM {work} WHERE (SELECT ok FROM go)),
+        k AS ({keys})
+        SELECT ok FROM go",
+        users_read = text.source("v", &users),
+        accounts_read = text.source("v", &accounts),
+        user_count = text.value(count(&ledger.users)),
+        account_count = text.value(count(&ledger.accounts)),
+        users_moved = text.source("v", &users),
+        accounts_moved = text.source("v", &accounts),
+        balances = text.source("v", &balances),
+        now = text.value(now),
+        positions = text.source("v", &positions),
+        reservations = insert(&mut text, &reservations::Entity, &Rows::of(held_reservations(ledger))),
+        orders = insert(&mut text, &orders::Entity, &Rows::of(new_orders(ledger))),
+        events = text.source("v", &Rows::of::<order_events::ActiveModel>(new_events(ledger))),
+        work = text.source("v", &work_rows(ledger)),
+        keys = insert(
+            &mut text,
+            &idempotency_keys::Entity,
+            &Rows::of(answer_rows(requests, answers, context))
+        ),
+    );
+    (sql, text.values)
+}
+
+/// An insert of `rows` that happens only if the versions stand.
+fn insert(text: &mut Text, table: &impl EntityName, rows: &Rows) -> String {
+    let source = text.source("v", rows);
+    let names = rows.names();
+    format!(
+        "INSERT INTO \"{}\" ({names}) SELECT {names} FROM {source} WHERE (SELECT ok FROM go)",
+        table.table_name()
+    )
+}
+
+fn count<K, V>(map: &std::collections::BTreeMap<K, V>) -> i64 {
+    i64::try_from(map.len()).unwrap_or(i64::MAX)
+}
+
+fn user_rows(before: &Ledger, ledger: &Ledger) -> Rows {
+    let rows = ledger.users.iter().filter_map(|(id, after): (&UserId, _)| {
+        let (before, after) = (before.users.get(id)?.get(), after.get());
+        Some(vec![
+            Value::from(id.0),
+            before.risk_version.into(),
+            after.risk_version.into(),
+            Money(after.notional_open - before.notional_open).into(),
+        ])
+    });
+    let columns = [
+        ("id", "uuid"),
+        ("version", "bigint"),
+        ("next", "bigint"),
+        ("more", "numeric"),
+    ];
+    Rows::typed(&columns, rows.collect())
+}
+
+fn account_rows(before: &Ledger, ledger: &Ledger) -> Rows {
+    let rows = ledger.accounts.iter().filter_map(|(id, after): (&AccountId, _)| {
+        let (before, after) = (before.accounts.get(id)?.get(), after.get());
+        Some(vec![
+            Value::from(id.0),
+            before.risk_version.into(),
+            after.risk_version.into(),
+            (after.last_event_seq - before.last_event_seq).into(),
+        ])
+    });
+    let columns = [
+        ("id", "uuid"),
+        ("version", "bigint"),
+        ("next", "bigint"),
+        ("events", "bigint"),
+    ];
+    Rows::typed(&columns, rows.collect())
+}
+
+fn balance_rows(before: &Ledger, ledger: &Ledger) -> Rows {
+    let changed = ledger.balances.iter().filter(|(_, balance)| balance.is_changed());
+    let rows = changed.map(|(account, after)| {
+        vec![
+            Value::from(account.0),
+            USD.into(),
+            Money(after.get().reserved - before.balance(*account).reserved).into(),
+        ]
+    });
+    let columns = [("account_id", "uuid"), ("currency", "text"), ("more", "numeric")];
+    Rows::typed(&columns, rows.collect())
+}
+
+fn position_rows(before: &Ledger, ledger: &Ledger) -> Rows {
+    let changed = ledger.positions.iter().filter(|(_, units)| units.is_changed());
+    let rows = changed.map(|((account, asset), after)| {
+        vec![
+            Value::from(account.0),
+            asset.0.into(),
+            Money(after.get().reserved - before.position(*account, *asset).reserved).into(),
+        ]
+    });
+    let columns = [("account_id", "uuid"), ("asset_id", "uuid"), ("more", "numeric")];
+    Rows::typed(&columns, rows.collect())
+}
+
+fn work_rows(ledger: &Ledger) -> Rows {
+    let rows = ledger.new_work.keys().filter_map(|(id, kind)| {
+        let account = ledger.order(*id)?.account_id;
+        Some(vec![Value::from(id.0), kind.as_str().into(), account.0.into()])
+    });
+    let columns = [("order_id", "uuid"), ("kind", "text"), ("account_id", "uuid")];
+    Rows::typed(&columns, rows.collect())
+}
