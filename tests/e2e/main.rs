@@ -13,6 +13,7 @@
 mod alpaca_sdk;
 mod bad_changes;
 mod bad_input;
+mod broker_faults;
 mod crash_safety;
 mod degradation;
 mod errors;
@@ -25,6 +26,7 @@ mod operations;
 mod oracle;
 mod readme;
 mod risk_races;
+mod stale_workers;
 mod start;
 mod stops;
 mod support;

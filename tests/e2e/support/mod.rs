@@ -9,9 +9,11 @@
 //! | [`site`] | an installation: the processes of a set-up around one place |
 //! | [`client`] | HTTP with the site's API key |
 //! | [`raw`] | requests byte for byte |
+//! | [`broker`] | a broker that does what a test says, and its journal |
 //! | [`books`] | what the databases say: conservation, and checksums |
 
 pub(crate) mod books;
+pub(crate) mod broker;
 pub(crate) mod client;
 pub(crate) mod environment;
 pub(crate) mod place;
