@@ -306,9 +306,9 @@ const EXECUTION: &[Variable] = &[
     ),
     plain(
         "WORKER_CONCURRENCY",
-        "16",
+        "128",
         &[Worker],
-        "16",
+        "128",
         "jobs that one worker process runs at the same time",
     ),
     plain(

@@ -176,6 +176,10 @@ impl Acceptor {
                     held.move_on(&after, &decided);
                     give(answers, &places, accepted.into_iter().map(Ok));
                 }
+                // Nothing was done, and the other way would wait as long once more.
+                Err(error) if error.is_unavailable() => {
+                    give(answers, &places, decided.iter().map(|_| Err(error.clone())));
+                }
                 other => {
                     is_lost = matches!(other, Err(StoreError::CommitUnknown(_)));
                     held.forget(&decided);
