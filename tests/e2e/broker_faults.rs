@@ -66,6 +66,7 @@ on_both! {
         for id in &orders {
             let order = is_unconfirmed(&client, id).await;
             assert_eq!(order["filled_qty"], "0", "{order}");
+            assert_ne!(text(&order["submission"]["reason"]), "", "{order}");
         }
         broker.no_rules().await;
         for (id, (symbol, _)) in orders.iter().zip(ambiguous()) {
@@ -220,7 +221,9 @@ on_both! {
             (book.count("broker_attempts", missed).await >= 2).then_some(())
         })
         .await;
-        is_unconfirmed(&client, &gone).await;
+        let shown = is_unconfirmed(&client, &gone).await;
+        let reason = "not seen at a broker that takes no ids of ours: a person has to look";
+        assert_eq!(shown["submission"]["reason"], reason);
         assert_eq!(broker.all_sends().await, (3, 2), "it was not sent again");
         audit(&site.place).await;
     }
@@ -245,7 +248,9 @@ async fn without_ids_two_equal_orders_with_lost_answers_stay_unconfirmed_for_a_p
     })
     .await;
     for id in &twins {
-        is_unconfirmed(&client, id).await;
+        let shown = is_unconfirmed(&client, id).await;
+        let reason = "several orders at the venue could be this one: a person has to look";
+        assert_eq!(shown["submission"]["reason"], reason);
     }
     assert_eq!(broker.all_sends().await, (2, 2), "each was sent once");
     assert_eq!(text(&client.order(&twins[0]).await["filled_qty"]), "0");

@@ -1,7 +1,7 @@
 //! The test broker as a process of its own: told by rules how to behave, and asked afterwards what really reached it.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::Path;
 
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
@@ -34,7 +34,7 @@ impl TestBroker {
     pub(crate) async fn start() -> Self {
         let (port, directory) = (free_port(), tempfile::tempdir().unwrap());
         let broker = Self {
-            process: process(port, directory.path().to_owned()),
+            process: process(port, directory.path()),
             port,
             directory,
             http: reqwest::Client::new(),
@@ -50,7 +50,7 @@ impl TestBroker {
 
     /// Starts it again where it was, with what its journal says.
     pub(crate) async fn revive(&mut self) {
-        self.process = process(self.port, self.directory.path().to_owned());
+        self.process = process(self.port, self.directory.path());
         self.answers().await;
     }
 
@@ -150,7 +150,7 @@ impl TestBroker {
     }
 }
 
-fn process(port: u16, directory: PathBuf) -> Process {
+fn process(port: u16, directory: &Path) -> Process {
     let (port, journal) = (port.to_string(), directory.join("journal.jsonl"));
     let arguments = ["--port", &port, "--journal", &journal.display().to_string()];
     let log = directory.join("broker.log");
@@ -158,7 +158,7 @@ fn process(port: u16, directory: PathBuf) -> Process {
         &program("arbion-test-broker"),
         &arguments,
         &BTreeMap::new(),
-        &directory,
+        directory,
         log,
     )
 }

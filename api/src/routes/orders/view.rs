@@ -117,6 +117,8 @@ pub struct SubmissionObject {
     pub attempts: Option<i32>,
     /// When it is looked up again.
     pub next_check: Option<Time>,
+    /// Why it is `unconfirmed`, for people: the words may change.
+    pub reason: Option<String>,
 }
 
 /// What is shown of an order beside its own row.
@@ -213,5 +215,6 @@ fn submission(order: &Order, view: Option<&SubmissionView>) -> Option<Submission
         since: view.and_then(|view| view.since).map(Time),
         attempts: view.map(|view| view.attempts),
         next_check: view.and_then(|view| view.next_check).map(Time),
+        reason: view.and_then(|view| view.reason.clone()),
     })
 }

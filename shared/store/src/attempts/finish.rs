@@ -5,7 +5,7 @@ use std::time::Duration;
 use domain::id::OrderId;
 use domain::lifecycle::{OrderEvent, Phase};
 
-use super::{AfterLookUp, AttemptOutcome, Dispatch, End, Ended, LookUp, MISSED_CHECK, follow};
+use super::{AMBIGUOUS, AfterLookUp, AttemptOutcome, Dispatch, End, Ended, LookUp, MISSED_CHECK, follow};
 use crate::cause::Cause;
 use crate::error::StoreError;
 use crate::ledger::Ledger;
@@ -64,7 +64,7 @@ fn look_up_outcome(found: &LookUp, next_check: Duration) -> AttemptOutcome {
             is_working: true,
         },
         LookUp::Absent => AttemptOutcome::Missed,
-        LookUp::Ambiguous => unknown("ambiguous"),
+        LookUp::Ambiguous => unknown(AMBIGUOUS),
         LookUp::Failed { reason } => unknown(reason),
     }
 }

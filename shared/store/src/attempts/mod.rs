@@ -185,6 +185,22 @@ pub const MISSED_CHECK: Duration = Duration::from_secs(3);
 /// How `last_error` remembers that a look found nothing: absence counts when it is seen twice.
 const MISSED: &str = "absent";
 
+/// How it remembers that a look found several.
+const AMBIGUOUS: &str = "ambiguous";
+
+/// How the row of a call says that the claim for it was taken over.
+const TAKEN_OVER: &str = "taken over";
+
+/// How a record that only we read is told to somebody else; other reasons are words already.
+pub(crate) fn in_words(reason: &str) -> &str {
+    match reason {
+        MISSED => "the venue does not show it; it is looked for once more",
+        AMBIGUOUS => "several orders at the venue could be this one: a person has to look",
+        TAKEN_OVER => "the worker that sent it went silent; it is looked for at the venue",
+        words => words,
+    }
+}
+
 /// Lets `event` happen; one that no longer makes sense (a report was faster) is logged and left out.
 fn follow(ledger: &mut Ledger, id: OrderId, event: &OrderEvent, cause: &Cause) -> Result<(), StoreError> {
     match ledger.apply(id, event, cause) {

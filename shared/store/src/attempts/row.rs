@@ -7,7 +7,7 @@ use domain::id::OrderId;
 use domain::order::Order;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, FromQueryResult, IntoActiveModel, Statement, Value};
 
-use super::{AttemptOutcome, Dispatch, MISSED, NewAttempt};
+use super::{AttemptOutcome, Dispatch, MISSED, NewAttempt, TAKEN_OVER};
 use crate::connections::ConnectionView;
 use crate::entity::broker_attempts;
 use crate::error::StoreError;
@@ -184,7 +184,7 @@ pub(super) async fn end_taken_over(
     let rows = Rows::new(&["order_id", "kind"], rows.collect());
     let (source, keys) = rows.source(backend, "v", 2);
     let sql = format!(
-        "UPDATE broker_attempts SET ended_at = $1, outcome = 'unknown', detail = 'taken over'
+        "UPDATE broker_attempts SET ended_at = $1, outcome = 'unknown', detail = '{TAKEN_OVER}'
          WHERE ended_at IS NULL AND (order_id, kind) IN (SELECT order_id, kind FROM {source})"
     );
     let values = std::iter::once(Value::from(now)).chain(keys);

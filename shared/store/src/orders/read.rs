@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::row::order_of;
 use crate::Store;
+use crate::attempts::in_words;
 use crate::book::position_of;
 use crate::entity::{balances, broker_attempts, order_events, order_work, orders, positions, trigger_exits};
 use crate::error::StoreError;
@@ -66,6 +67,8 @@ pub struct SubmissionView {
     pub attempts: i32,
     /// When it is looked at again.
     pub next_check: Option<DateTime<Utc>>,
+    /// Why nobody knows whether the venue has it, in the venue's words or in ours. Only while it is unconfirmed.
+    pub reason: Option<String>,
 }
 
 /// The trigger that made an order.
@@ -185,8 +188,14 @@ impl Store {
             .order_by_asc(order_work::Column::DueAt)
             .one(self.read())
             .await?;
+        let state = order_of(row)?.facts.submission;
+        // What the last look saw, or before the first one, what the call came to.
+        let seen = work.as_ref().and_then(|work| work.last_error.as_deref());
+        let came_to = attempt.as_ref().and_then(|attempt| attempt.detail.as_deref());
+        let reason = seen.or(came_to).filter(|_| state == Submission::Unconfirmed);
         Ok(SubmissionView {
-            state: order_of(row)?.facts.submission,
+            state,
+            reason: reason.map(|reason| in_words(reason).to_owned()),
             since: attempt.as_ref().map(|attempt| attempt.started_at),
             attempts: attempt.map_or(0, |attempt| attempt.n),
             next_check: work.map(|work| work.due_at),
