@@ -4,4 +4,5 @@ mod capacity;
 mod faults;
 mod flow;
 mod latency;
+mod restarts;
 mod support;
