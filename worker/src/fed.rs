@@ -22,8 +22,11 @@ struct Last {
 /// The quotes handed over.
 #[derive(Debug, Default)]
 pub(crate) struct Fed {
-    last: Mutex<HashMap<(&'static str, AssetId), Arc<tokio::sync::Mutex<Last>>>>,
+    last: Mutex<HashMap<(&'static str, AssetId), Place>>,
 }
+
+/// The last quote of one instrument at one broker; whoever hands over holds it.
+type Place = Arc<tokio::sync::Mutex<Last>>;
 
 impl Fed {
     /// Lets `hand_over` happen unless `broker` has this very quote already. What fails (`None`) is tried again by those

@@ -33,9 +33,8 @@ impl Answered<'_> {
         let broker = self.worker.app.brokers.get(&self.dispatch.connection.broker);
         let is_at_hand = broker.is_some_and(|broker| has_reports_at_hand(broker.as_ref()));
         let reads = follow.reads_reports() && is_at_hand;
-        let written = match self.write(&end, reads).await {
-            Some(written) => written,
-            None => return self.worker.broken(),
+        let Some(written) = self.write(&end, reads).await else {
+            return self.worker.broken();
         };
         let follow = match written.after {
             Ok(after) => follow.after(after),
