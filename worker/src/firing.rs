@@ -14,7 +14,7 @@ use domain::quote::{Purpose, Quote};
 use domain::trigger::{Decision, Trigger, decide};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use market::MarketError;
-use store::{Fired, Firing, Salvo, Search, StoreError, Stuck};
+use store::{Fired, Firing, Salvo, Search, StoreError, Stuck, Watch};
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -59,13 +59,36 @@ pub(crate) enum RoundError {
     Market(#[from] MarketError),
 }
 
-/// Fetches the quotes of `assets` once and fires what is through.
-pub(crate) async fn round(worker: &Worker, assets: &[Asset]) -> Result<Round, RoundError> {
+/// What armed triggers watch, and the instruments that we know of it.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    watches: BTreeSet<Watch>,
+    /// The instruments, each once.
+    pub(crate) assets: Vec<Asset>,
+}
+
+impl Watched {
+    /// Of one shard.
+    pub(crate) async fn read(worker: &Worker, shard: i32, shards: i32) -> Result<Self, StoreError> {
+        let watches = worker.app.store.armed_watches(shard, shards).await?;
+        let mut ids: Vec<AssetId> = watches.iter().map(|watch| watch.asset_id).collect();
+        ids.dedup();
+        let assets = worker.app.assets.of(&ids);
+        Ok(Self { watches, assets })
+    }
+}
+
+/// Fetches the quote of each instrument once and fires what is through.
+pub(crate) async fn round(worker: &Worker, watched: &Watched) -> Result<Round, RoundError> {
+    round_of(worker, &watched.assets, &watched.watches).await
+}
+
+async fn round_of(worker: &Worker, assets: &[Asset], watches: &BTreeSet<Watch>) -> Result<Round, RoundError> {
     let Judged {
         believed,
         mut skipped,
     } = look(worker, assets).await?;
-    let Shots { fired, stuck } = fire_through(worker, &believed).await?;
+    let Shots { fired, stuck } = fire_through(worker, &believed, watches).await?;
     if !stuck.is_empty() {
         skipped.insert(Skip::Stuck, stuck.into_iter().collect());
     }
@@ -77,14 +100,14 @@ pub(crate) async fn round(worker: &Worker, assets: &[Asset]) -> Result<Round, Ro
 }
 
 /// As [`round`], and looks at prices that jumped again until a second quote has confirmed them or not.
-pub(crate) async fn patient_round(worker: &Worker, assets: &[Asset]) -> Result<Round, RoundError> {
-    let mut whole = round(worker, assets).await?;
+pub(crate) async fn patient_round(worker: &Worker, watched: &Watched) -> Result<Round, RoundError> {
+    let mut whole = round(worker, watched).await?;
     for _ in 0..CONFIRM_TRIES {
         let Some(jumped) = whole.skipped.remove(&Skip::Jump) else {
             break;
         };
         tokio::time::sleep(CONFIRM_AFTER).await;
-        let again = round(worker, &worker.app.assets.of(&jumped)).await?;
+        let again = round_of(worker, &worker.app.assets.of(&jumped), &watched.watches).await?;
         whole.fired += again.fired;
         whole.believed.extend(again.believed);
         for (skip, assets) in again.skipped {
@@ -106,11 +129,11 @@ async fn look(worker: &Worker, assets: &[Asset]) -> Result<Judged, RoundError> {
 
 /// What firing came to.
 #[derive(Debug, Default)]
-pub(crate) struct Shots {
+struct Shots {
     /// How many triggers fired.
-    pub(crate) fired: usize,
+    fired: usize,
     /// The instruments with triggers that cannot fire.
-    pub(crate) stuck: BTreeSet<AssetId>,
+    stuck: BTreeSet<AssetId>,
 }
 
 impl Shots {
@@ -120,11 +143,15 @@ impl Shots {
     }
 }
 
-/// Fires every armed trigger that is through at one of `quotes`.
-pub(crate) async fn fire_through(worker: &Worker, quotes: &[Quote]) -> Result<Shots, StoreError> {
+/// Fires every trigger of `watches` that is through at one of `quotes`.
+async fn fire_through(
+    worker: &Worker,
+    quotes: &[Quote],
+    watches: &BTreeSet<Watch>,
+) -> Result<Shots, StoreError> {
     let app = &worker.app;
     let by_asset: HashMap<AssetId, &Quote> = quotes.iter().map(|quote| (quote.asset_id, quote)).collect();
-    let (mut shots, mut search) = (Shots::default(), Search::new(quotes, PAGE));
+    let (mut shots, mut search) = (Shots::default(), Search::new(quotes, PAGE).among(watches));
     while !search.is_over() {
         let found = app.store.candidates(&mut search, app.clock.now()).await?;
         for (trigger, asset) in found.unreadable {

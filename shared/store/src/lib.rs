@@ -81,7 +81,7 @@ pub use reports::{Recorded, ReportsRead};
 pub use rows::update_many;
 pub use sweeps::{SweepClaim, SweepCounts, SweepPart};
 pub use transaction::{TransactionStats, Tx};
-pub use triggers::{Candidates, Fired, Firing, NewTrigger, Salvo, Search, Stuck, TriggerCancel};
+pub use triggers::{Candidates, Fired, Firing, NewTrigger, Salvo, Search, Stuck, TriggerCancel, Watch};
 pub use users::{Bootstrap, BootstrapOptions, Role};
 pub use work::{Claim, WorkKind};
 

@@ -11,7 +11,7 @@ use store::{SweepClaim, SweepCounts};
 use tracing::Instrument as _;
 
 use super::{millis, span};
-use crate::firing::{self, Round, RoundError};
+use crate::firing::{self, Round, RoundError, Watched};
 use crate::judge::Skipped;
 use crate::worker::Worker;
 
@@ -81,19 +81,18 @@ async fn sweep(worker: &Worker, claim: &SweepClaim) -> Outcome {
 }
 
 async fn round(worker: &Worker, claim: &SweepClaim) -> Result<(usize, Round), RoundError> {
-    let ids = worker.app.store.armed_assets(claim.shard, claim.shards).await?;
-    let assets = worker.app.assets.of(&ids);
-    if assets.is_empty() {
+    let watched = Watched::read(worker, claim.shard, claim.shards).await?;
+    if watched.assets.is_empty() {
         return Ok((0, Round::default()));
     }
-    let round = firing::patient_round(worker, &assets).await?;
+    let round = firing::patient_round(worker, &watched).await?;
     // After the firing, which must not wait for it.
     worker
         .app
         .store
         .write_price_marks(&worker.marks.of_last_trades(&round.believed))
         .await?;
-    Ok((assets.len(), round))
+    Ok((watched.assets.len(), round))
 }
 
 /// Says which instruments nobody could judge: their stops protect nothing for now.

@@ -2,7 +2,7 @@
 //!
 //! It fires by the same code as the sweep. What it cannot judge it leaves to the sweep, which says so.
 
-use crate::firing::{self, RoundError};
+use crate::firing::{self, RoundError, Watched};
 use crate::worker::Worker;
 
 /// One look at all instruments with armed triggers.
@@ -13,10 +13,9 @@ pub(crate) async fn watch(worker: &Worker) {
 }
 
 async fn look(worker: &Worker) -> Result<(), RoundError> {
-    let ids = worker.app.store.armed_assets(0, 1).await?;
-    let assets = worker.app.assets.of(&ids);
-    if assets.is_empty() {
+    let watched = Watched::read(worker, 0, 1).await?;
+    if watched.assets.is_empty() {
         return Ok(());
     }
-    firing::round(worker, &assets).await.map(|_| ())
+    firing::round(worker, &watched).await.map(|_| ())
 }

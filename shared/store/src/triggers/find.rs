@@ -2,11 +2,13 @@
 //!
 //! 1. One statement asks for all quotes: each instrument's triggers stand in the index by their price, so a search reads
 //!    what is through, never the others.
-//! 2. A search goes on page by page behind the last trigger that it has seen: it shows each once, however many pause, and
+//! 2. It asks only where triggers stand at all ([`Watch`]): of the eight places that an instrument has in the index, most
+//!    are empty, and each would cost a look.
+//! 3. A search goes on page by page behind the last trigger that it has seen: it shows each once, however many pause, and
 //!    never holds more than a page.
-//! 3. SQL compares price keys; the caller decides each trigger on the exact price.
+//! 4. SQL compares price keys; the caller decides each trigger on the exact price.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::id::{AssetId, TriggerId};
@@ -25,15 +27,22 @@ use crate::rows::Rows;
 /// A trigger that was armed again waits this long at the most before it fires again.
 const REARM_PAUSE_MAX: TimeDelta = TimeDelta::minutes(5);
 
+/// Triggers that stand beside each other in the index: they compare the same price of the same instrument, and wait for
+/// it to go the same way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Watch {
+    /// The instrument.
+    pub asset_id: AssetId,
+    reference: &'static str,
+    direction: &'static str,
+}
+
 /// A search for the triggers that some quotes may fire.
 #[derive(Debug, Clone)]
 pub struct Search {
-    open: BTreeMap<WatchKey, Range>,
+    open: BTreeMap<Watch, Range>,
     page: usize,
 }
-
-/// Triggers that stand beside each other in the index.
-type WatchKey = (AssetId, &'static str, &'static str);
 
 /// What is still to be read of them: behind `after`, up to `last`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +63,26 @@ pub struct Candidates {
     pub unreadable: Vec<(TriggerId, AssetId)>,
 }
 
+impl Watch {
+    const fn new(asset_id: AssetId, reference: Reference, direction: Direction) -> Self {
+        Self {
+            asset_id,
+            reference: reference.as_str(),
+            direction: direction.as_str(),
+        }
+    }
+
+    fn of(row: &WatchRow) -> Option<Self> {
+        let reference = Reference::ALL
+            .into_iter()
+            .find(|reference| reference.as_str() == row.reference)?;
+        let direction = Direction::ALL
+            .into_iter()
+            .find(|direction| direction.as_str() == row.direction)?;
+        Some(Self::new(AssetId(row.asset_id), reference, direction))
+    }
+}
+
 impl Search {
     /// A search for what `quotes` may fire, in pages of about `page` triggers.
     pub fn new(quotes: &[Quote], page: usize) -> Self {
@@ -72,7 +101,7 @@ impl Search {
                         after: (first, Uuid::nil()),
                         last,
                     };
-                    open.insert((quote.asset_id, reference.as_str(), direction.as_str()), range);
+                    open.insert(Watch::new(quote.asset_id, reference, direction), range);
                 }
             }
         }
@@ -80,6 +109,13 @@ impl Search {
             open,
             page: page.max(1),
         }
+    }
+
+    /// The same, for these watches only.
+    #[must_use]
+    pub fn among(mut self, watches: &BTreeSet<Watch>) -> Self {
+        self.open.retain(|watch, _| watches.contains(watch));
+        self
     }
 
     /// Whether everything was seen.
@@ -101,11 +137,11 @@ impl Search {
             "after_id",
             "last_key",
         ];
-        let row = |((asset, reference, direction), range): (&WatchKey, &Range)| {
+        let row = |(watch, range): (&Watch, &Range)| {
             vec![
-                Value::from(asset.0),
-                (*reference).into(),
-                (*direction).into(),
+                Value::from(watch.asset_id.0),
+                watch.reference.into(),
+                watch.direction.into(),
                 range.after.0.into(),
                 range.after.1.into(),
                 range.last.into(),
@@ -124,8 +160,8 @@ impl Search {
             entry.0 += 1;
             entry.1 = entry.1.max((row.price_key, row.id));
         }
-        self.open.retain(|(asset, reference, direction), range| {
-            let Some((count, last)) = seen.get(&(asset.0, *reference, *direction)) else {
+        self.open.retain(|watch, range| {
+            let Some((count, last)) = seen.get(&(watch.asset_id.0, watch.reference, watch.direction)) else {
                 return false;
             };
             range.after = *last;
@@ -147,11 +183,33 @@ fn is_ready(trigger: &Trigger, now: DateTime<Utc>) -> bool {
     trigger.state == TriggerState::Armed && trigger.updated_at + pause_of(trigger.generation) <= now
 }
 
-/// An instrument.
+/// A watch.
 #[derive(Debug, FromQueryResult)]
-struct IdRow {
-    id: Uuid,
+struct WatchRow {
+    asset_id: Uuid,
+    reference: String,
+    direction: String,
 }
+
+/// From one watch to the next: one look into the index for each, never one for each trigger.
+const WATCHES_POSTGRES: &str = "
+WITH RECURSIVE w AS (
+    (SELECT asset_id, reference, direction FROM triggers WHERE state = 'armed'
+     ORDER BY asset_id, reference, direction LIMIT 1)
+    UNION ALL
+    SELECT n.* FROM w CROSS JOIN LATERAL (
+        SELECT t.asset_id, t.reference, t.direction FROM triggers t
+        WHERE t.state = 'armed' AND (t.asset_id, t.reference, t.direction) > (w.asset_id, w.reference, w.direction)
+        ORDER BY t.asset_id, t.reference, t.direction LIMIT 1
+    ) n
+) SELECT * FROM w";
+
+/// One look for each place in the index: SQLite has no lateral joins, and no way to a server that would make looks dear.
+const WATCHES_SQLITE: &str = "
+SELECT a.id AS asset_id, r.value AS reference, d.value AS direction FROM assets a
+CROSS JOIN json_each('[\"last\",\"bid\",\"ask\",\"mid\"]') r CROSS JOIN json_each('[\"falling\",\"rising\"]') d
+WHERE EXISTS (SELECT 1 FROM triggers t WHERE t.state = 'armed' AND t.asset_id = a.id
+    AND t.reference = r.value AND t.direction = d.value)";
 
 /// The ids of the triggers of one range, as a JSON document.
 #[derive(Debug, FromQueryResult)]
@@ -160,20 +218,21 @@ struct IdsRow {
 }
 
 impl Store {
-    /// Instruments that armed triggers watch, of one shard.
-    pub async fn armed_assets(&self, shard: i32, shards: i32) -> Result<Vec<AssetId>, StoreError> {
-        // One look into the index for each instrument, never one for each trigger.
-        let sql = "SELECT a.id FROM assets a WHERE (SELECT 1 FROM triggers t \
-                   WHERE t.state = 'armed' AND t.asset_id = a.id LIMIT 1) = 1 ORDER BY a.id";
-        let ids = IdRow::find_by_statement(Statement::from_string(self.backend(), sql))
+    /// What armed triggers watch, of the instruments of one shard.
+    pub async fn armed_watches(&self, shard: i32, shards: i32) -> Result<BTreeSet<Watch>, StoreError> {
+        let sql = match self.backend() {
+            DbBackend::Postgres => WATCHES_POSTGRES,
+            _ => WATCHES_SQLITE,
+        };
+        let rows = WatchRow::find_by_statement(Statement::from_string(self.backend(), sql))
             .all(self.read())
             .await?;
         let shards = u128::try_from(Ord::max(shards, 1)).unwrap_or(1);
         let shard = u128::try_from(shard).unwrap_or(0);
-        Ok(ids
-            .into_iter()
-            .filter(|row| row.id.as_u128() % shards == shard)
-            .map(|row| AssetId(row.id))
+        Ok(rows
+            .iter()
+            .filter(|row| row.asset_id.as_u128() % shards == shard)
+            .filter_map(Watch::of)
             .collect())
     }
 

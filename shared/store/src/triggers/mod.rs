@@ -251,6 +251,6 @@ async fn save(tx: &DatabaseTransaction, triggers: &[Trigger]) -> Result<(), Stor
     Ok(())
 }
 
-pub use find::{Candidates, Search};
+pub use find::{Candidates, Search, Watch};
 pub use fire::{Fired, Firing, Salvo, Stuck};
 pub(crate) use follow::follow_orders;

@@ -100,7 +100,8 @@ store::testing::on_both! {
         let (trader, asset) = owner(test).await;
         let near = protect(test, stop(&trader, &asset, "95", Some("1"))).await;
         let far = protect(test, stop(&trader, &asset, "80", Some("1"))).await;
-        assert_eq!(test.armed_assets(0, 1).await.unwrap(), vec![asset.id]);
+        let watches = test.armed_watches(0, 1).await.unwrap();
+        assert_eq!(watches.iter().map(|watch| watch.asset_id).collect::<Vec<_>>(), [asset.id]);
         let found = async |bid: &str| {
             let found = through(test, &[quote(&asset, bid, "200")], 6).await;
             found.into_iter().map(|trigger| trigger.id).collect::<Vec<_>>()
