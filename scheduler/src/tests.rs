@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use domain::asset::MarketHours;
 use platform::telemetry::LogBuffer;
 use platform::{ManualClock, SystemClock};
@@ -114,7 +114,115 @@ async fn pass_once(app: &SchedulerApp) -> LogBuffer {
     log
 }
 
+/// A scheduler whose clock the test moves.
+struct Moved<'a> {
+    app: &'a SchedulerApp,
+    clock: ManualClock,
+    schedule: Option<Schedule>,
+    log: LogBuffer,
+}
+
+impl<'a> Moved<'a> {
+    fn new(app: &'a mut SchedulerApp) -> Self {
+        let clock = ManualClock::new(now());
+        app.clock = clock.shared();
+        Self {
+            app,
+            clock,
+            schedule: None,
+            log: LogBuffer::new(),
+        }
+    }
+
+    /// How many sweeps it has opened, and so signaled. Those that no worker takes are signaled again; they do not count.
+    fn signaled(&self) -> usize {
+        let told = told(&self.log, "INFO");
+        told.iter().filter(|words| *words == "opened a sweep").count()
+    }
+
+    /// Moves the clock, and looks at the table some times, as often as it would within a slot.
+    async fn pass_after(&mut self, minutes: i64, fence: i64) {
+        self.clock.advance(TimeDelta::minutes(minutes));
+        for _ in 0..3 {
+            pass(self.app, &mut self.schedule, fence)
+                .with_subscriber(json_log(&self.log))
+                .await;
+        }
+    }
+}
+
+/// The slots that were opened, counted from the present one, in order.
+async fn opened(test: &TestStore) -> Vec<i64> {
+    let first = slot::slot_at(now(), Duration::from_mins(1));
+    let sweeps = test.recent_sweeps(1_000).await.unwrap();
+    let slots: BTreeSet<i64> = sweeps.iter().map(|sweep| sweep.slot - first).collect();
+    slots.into_iter().collect()
+}
+
 store::testing::on_both! {
+    async fn a_pause_of_an_hour_is_made_up_for_by_one_sweep(test: TestStore) {
+        let mut app = app(test);
+        let mut scheduler = Moved::new(&mut app);
+        scheduler.pass_after(0, 1).await;
+        scheduler.pass_after(60, 1).await;
+        assert_eq!(opened(test).await, [0, 60]);
+        assert_eq!(scheduler.signaled(), 2);
+        assert_eq!(told(&scheduler.log, "WARN"), ["missed 59 slots; one sweep makes up for all"]);
+    }
+
+    async fn a_clock_that_jumps_an_hour_ahead_and_back_skips_no_slot_and_repeats_none(test: TestStore) {
+        let mut app = app(test);
+        let mut scheduler = Moved::new(&mut app);
+        scheduler.pass_after(0, 1).await;
+        scheduler.pass_after(60, 1).await;
+        scheduler.pass_after(-60, 1).await;
+        assert_eq!(opened(test).await, [0, 60]);
+        let back = "the clock went back; slots that were swept are not swept again";
+        assert_eq!(told(&scheduler.log, "WARN").last().map(String::as_str), Some(back));
+        for _ in 0..61 {
+            scheduler.pass_after(1, 1).await;
+        }
+        let every: Vec<i64> = (0..=61).collect();
+        assert_eq!(opened(test).await, every);
+        assert_eq!(scheduler.signaled(), 62, "each was signaled once");
+    }
+
+    async fn a_clock_that_jumps_an_hour_back_repeats_no_slot_and_goes_on_with_the_next_new_one(test: TestStore) {
+        let mut app = app(test);
+        let mut scheduler = Moved::new(&mut app);
+        for minutes in [0, 1, 1] {
+            scheduler.pass_after(minutes, 1).await;
+        }
+        // Never swept, although they are in the past: what they look at is the present.
+        scheduler.pass_after(-60, 1).await;
+        scheduler.pass_after(1, 1).await;
+        assert_eq!(opened(test).await, [-58, -57, 0, 1, 2]);
+        for _ in 0..60 {
+            scheduler.pass_after(1, 1).await;
+        }
+        let every: Vec<i64> = (-58..=3).collect();
+        assert_eq!(opened(test).await, every);
+        assert_eq!(scheduler.signaled(), 62, "each was signaled once");
+    }
+
+    async fn two_that_both_lead_with_clocks_half_a_minute_apart_open_each_slot_once(test: TestStore) {
+        let (mut app, mut other) = (app(test), app(test));
+        other.queue = app.queue.clone();
+        let mut first = Moved::new(&mut app);
+        let mut second = Moved::new(&mut other);
+        second.clock.advance(TimeDelta::seconds(30));
+        for _ in 0..10 {
+            first.pass_after(0, 1).await;
+            second.pass_after(0, 2).await;
+            for clock in [&first.clock, &second.clock] {
+                clock.advance(TimeDelta::seconds(30));
+            }
+        }
+        let every: Vec<i64> = (0..=5).collect();
+        assert_eq!(opened(test).await, every);
+        assert_eq!(first.signaled() + second.signaled(), 6, "each was signaled once");
+    }
+
     async fn a_sweep_is_opened_signaled_and_told_once_a_slot(test: TestStore) {
         let app = app(test);
         let log = pass_once(&app).await;
