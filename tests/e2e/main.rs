@@ -11,6 +11,7 @@
 )]
 
 mod alpaca_sdk;
+mod backlog;
 mod bad_changes;
 mod bad_input;
 mod broker_faults;
@@ -18,6 +19,7 @@ mod crash_safety;
 mod degradation;
 mod errors;
 mod first_trade;
+mod hand_over;
 mod idempotency;
 mod leaders;
 mod lifecycle;

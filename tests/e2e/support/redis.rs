@@ -1,6 +1,7 @@
 //! A Redis server of one test: the product uses fixed database numbers, so two tests cannot share one server.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 
@@ -37,7 +38,7 @@ impl Redis {
         redis
     }
 
-    /// Starts the server, empty, on the port that it had.
+    /// Starts the server on the port that it had: empty, or with what it was told to `SAVE`.
     pub(crate) async fn revive(&mut self) {
         let port = self.port.to_string();
         let arguments = [
@@ -71,6 +72,15 @@ impl Redis {
     /// Sends its process a signal by its name: `STOP` hangs it, `CONT` wakes it.
     pub(crate) fn signal(&self, signal: &str) {
         self.process.as_ref().unwrap().signal(signal);
+    }
+
+    /// Sends one command, and answers the first line of what comes back, in Redis' own form: `+OK`, `:7`.
+    pub(crate) fn ask(&self, command: &str) -> String {
+        let mut connection = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        connection.write_all(format!("{command}\r\n").as_bytes()).unwrap();
+        let mut line = String::new();
+        BufReader::new(connection).read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
     }
 
     /// Its URL.
