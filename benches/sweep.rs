@@ -225,7 +225,10 @@ impl Bench {
 
 /// One price for all instruments.
 #[derive(Clone, Default)]
-struct Board(Arc<Mutex<Option<(Price, DateTime<Utc>)>>>);
+struct Board(Arc<Mutex<Option<Said>>>);
+
+/// A price, and when it was made.
+type Said = (Price, DateTime<Utc>);
 
 impl Board {
     fn set(&self, price: Decimal, at: DateTime<Utc>) {

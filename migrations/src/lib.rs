@@ -9,6 +9,7 @@ pub mod dialect;
 mod m20261124_000001_schema;
 mod m20261125_000001_sweeps;
 mod m20261125_000002_user_risk_version;
+mod m20261125_000003_trigger_exits;
 mod paper_m20261124_000001_book;
 mod paper_m20261125_000001_queues;
 
@@ -31,6 +32,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000001_schema::Migration),
             Box::new(m20261125_000001_sweeps::Migration),
             Box::new(m20261125_000002_user_risk_version::Migration),
+            Box::new(m20261125_000003_trigger_exits::Migration),
         ]
     }
 

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use domain::id::AssetId;
 use domain::money::Price;
 use domain::quote::PriceMark;
-use sea_orm::sea_query::{Expr, OnConflict};
-use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, Statement};
 
 use crate::entity::price_marks::{Column, Entity, Model};
+use crate::rows::{Rows, Upsert, insert_statement};
 use crate::{Money, Store, StoreError};
 
 /// Rows in one statement.
@@ -38,16 +38,19 @@ impl Store {
         if rows.is_empty() {
             return Ok(());
         }
-        let values = [Column::Price, Column::At, Column::SuspectPrice, Column::SuspectAt];
-        let newest_wins = OnConflict::column(Column::AssetId)
-            .update_columns(values)
-            .action_and_where(Expr::cust("\"price_marks\".\"at\" <= \"excluded\".\"at\""))
-            .to_owned();
+        let upsert = Upsert {
+            keys: &["asset_id"],
+            set: &["price", "at", "suspect_price", "suspect_at"],
+        };
+        let backend = self.backend();
         self.transaction("write_price_marks", async |tx| {
             for chunk in rows.chunks(ROWS_MAX) {
-                Entity::insert_many(chunk.iter().cloned().map(IntoActiveModel::into_active_model))
-                    .on_conflict(newest_wins.clone())
-                    .exec_without_returning(&*tx)
+                let chunk = chunk.iter().cloned().map(IntoActiveModel::into_active_model);
+                let rows = Rows::of(chunk.collect());
+                let (sql, values) = insert_statement("price_marks", &rows, Some(upsert), backend, 1);
+                // The newest wins.
+                let sql = format!("{sql} WHERE price_marks.at <= excluded.at");
+                tx.execute_raw(Statement::from_sql_and_values(backend, sql, values))
                     .await?;
             }
             Ok(())

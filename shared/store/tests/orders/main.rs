@@ -6,6 +6,7 @@ extern crate arbion_store as store;
 mod acceptance;
 mod acceptor;
 mod batches;
+mod connections;
 mod execution;
 mod given;
 mod protection;

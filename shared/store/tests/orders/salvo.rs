@@ -159,6 +159,37 @@ store::testing::on_both! {
         assert_eq!(ids.len(), 250);
     }
 
+    async fn a_search_among_what_is_watched_asks_nowhere_else_and_finds_the_same(test: TestStore) {
+        assert_eq!(test.armed_watches(0, 1).await.unwrap(), BTreeSet::new());
+        let (asset, _) = crowd(test, 2, 3).await;
+        let other = test.asset("MSFT").await;
+        let rising = protected(test, &other, 2).await;
+        triggers::Entity::update_many()
+            .col_expr(triggers::Column::Direction, Expr::value("rising"))
+            .col_expr(triggers::Column::Reference, Expr::value("mid"))
+            .filter(triggers::Column::AccountId.eq(rising.account.0))
+            .exec(test.write())
+            .await
+            .unwrap();
+        let watches = test.armed_watches(0, 1).await.unwrap();
+        assert_eq!(watches.len(), 2, "one for each instrument: {watches:?}");
+        let quotes = [quote(&asset, "94", "94.1"), quote(&other, "96", "96.1")];
+        let mut search = Search::new(&quotes, 1_000).among(&watches);
+        let found = test.candidates(&mut search, later(10)).await.unwrap().triggers;
+        let ids: BTreeSet<_> = found.into_iter().map(|trigger| trigger.id).collect();
+        let everywhere: BTreeSet<_> = pages(test, &quotes, 1_000).await.into_iter().flatten().map(|trigger| trigger.id).collect();
+        assert_eq!((ids.len(), &ids), (8, &everywhere));
+
+        let mut parts = BTreeSet::new();
+        for shard in 0..3 {
+            parts.extend(test.armed_watches(shard, 3).await.unwrap());
+        }
+        assert_eq!(parts, watches, "the shards together watch everything");
+        test.fire(&through(test, &asset).await, later(10)).await.unwrap();
+        let left = test.armed_watches(0, 1).await.unwrap();
+        assert_eq!(left.iter().map(|watch| watch.asset_id).collect::<Vec<_>>(), [other.id]);
+    }
+
     async fn a_row_that_is_no_trigger_is_named_and_hides_no_other(test: TestStore) {
         let (asset, _) = crowd(test, 1, 3).await;
         let bad = through(test, &asset).await[1].trigger.id;
