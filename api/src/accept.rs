@@ -178,7 +178,7 @@ pub(crate) async fn accept(
         });
     }
     #[cfg(feature = "fault-points")]
-    fail::fail_point!("api::after_commit");
+    let _: Option<()> = fail::eval("api::after_commit", |_| std::process::abort());
     let fresh = answers
         .iter()
         .flatten()

@@ -25,6 +25,24 @@ pub const AFTER_SEND: &str = "worker::after_send";
 /// Some triggers of a sweep have fired and are committed; others are still armed.
 pub const BETWEEN_FIRED_TRIGGERS: &str = "worker::between_fired_triggers";
 
+/// A claim counts as lasting long enough, however old it is: a fault that the trials have to notice.
+pub const NO_LEASE_CHECK: &str = "plant::no_lease_check";
+
+/// An order whose outcome is unknown is sent again: a fault that the trials have to notice.
+pub const BLIND_RESEND: &str = "plant::blind_resend";
+
+/// Whether a test has planted the fault `name`, by `FAILPOINTS='plant::…=return'`.
+#[cfg(feature = "fault-points")]
+pub(crate) fn is_planted(name: &'static str) -> bool {
+    fail::eval(name, |_| ()).is_some()
+}
+
+/// Nothing is planted.
+#[cfg(not(feature = "fault-points"))]
+pub(crate) const fn is_planted(_name: &'static str) -> bool {
+    false
+}
+
 /// Passes the point `name`, unless a test has something else in mind.
 #[cfg(feature = "fault-points")]
 pub(crate) fn pass(name: &'static str) {

@@ -230,7 +230,9 @@ async fn the_venue_agrees(place: &Place) {
         BEHIND_MAX,
         "our fills are those of the venue's journal",
         async || {
-            let ours = book.sums("fills", ["order_id", "''"], "quantity", at_the_venue).await;
+            let ours = book
+                .sums("fills", ["order_id", "''"], "quantity", at_the_venue)
+                .await;
             let theirs = paper
                 .sums(&table, ["order_id", "''"], "quantity", "fill_id IS NOT NULL")
                 .await;

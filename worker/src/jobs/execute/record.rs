@@ -8,9 +8,9 @@ use store::{AfterLookUp, AttemptOutcome, End, Ended, MISSED_CHECK, StoreError};
 
 use super::call::Answer;
 use super::{Answered, TRY_AGAIN, may_pass};
-use crate::backoff;
 use crate::jobs::{Death, read_reports};
 use crate::recorder::{ToRecord, Written, has_reports_at_hand};
+use crate::{backoff, faults};
 
 /// How the work goes on once an answer is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,6 +144,13 @@ fn after_call(called: &Called, earlier: u32) -> (AttemptOutcome, Follow) {
             let retry_in = backoff::resend(earlier).max(retry_after.unwrap_or_default());
             let outcome = AttemptOutcome::NotSent { reason, retry_in };
             (outcome, Follow::Again(retry_in))
+        }
+        Called::Unknown { reason } if faults::is_planted(faults::BLIND_RESEND) => {
+            let retry_in = backoff::resend(earlier);
+            (
+                AttemptOutcome::NotSent { reason, retry_in },
+                Follow::Again(retry_in),
+            )
         }
         Called::Unknown { reason } => {
             let check_in = backoff::look_up(0);
