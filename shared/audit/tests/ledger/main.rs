@@ -3,5 +3,8 @@
 
 extern crate arbion_audit as audit;
 
+// `on_both!` makes tokio's tests.
+use tokio as _;
+
 mod given;
 mod planted;
