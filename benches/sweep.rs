@@ -9,6 +9,7 @@
 //! 3. *exits*: the whole sweep, as a worker does it: claimed, quotes fetched, exits accepted and committed, recorded.
 //!
 //! Between two runs all exits end, and the tables are vacuumed: so each run finds the same book.
+#![recursion_limit = "256"]
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
