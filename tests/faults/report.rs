@@ -15,6 +15,9 @@ pub(crate) struct Report {
     pub(crate) tallies: BTreeMap<&'static str, u64>,
     /// How long each round took to heal.
     pub(crate) recoveries: Vec<Duration>,
+    /// The stretches without faults, and how many percent of the first rate the second one must be.
+    pub(crate) stretch: Duration,
+    pub(crate) rate_min: u64,
     pub(crate) clean: u64,
     pub(crate) recovered: u64,
     pub(crate) drained_in: Option<Duration>,
@@ -78,6 +81,12 @@ impl Report {
         if self.longest() > RECOVERY_MAX {
             failures.push(format!("a recovery took {:?}", self.longest()));
         }
+        if self.rate() < self.rate_min {
+            failures.push(format!(
+                "afterwards the rate was {} % of the one before",
+                self.rate()
+            ));
+        }
         failures
     }
 
@@ -95,7 +104,7 @@ impl Report {
              | fills | {} |\n| lost | {} |\n| doubled | {} |\n| otherwise wrong | {} |\n\
              | rounds of faults | {} |\n| mean recovery after a round | {} |\n| longest recovery | {} |\n\
              | longest life of a market order, outages included | {} |\n| last order done after the last fault | {} |\n\
-             | orders in 15 s, before and after | {}, {} ({} %) |",
+             | orders in {} without faults, before and after | {}, {} ({} %) |",
             self.seed,
             seconds(self.lasted),
             self.faults(),
@@ -110,6 +119,7 @@ impl Report {
             seconds(self.longest()),
             seconds(Duration::from_millis(found.longest_order_ms)),
             drained,
+            seconds(self.stretch),
             self.clean,
             self.recovered,
             self.rate(),

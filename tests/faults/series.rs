@@ -52,8 +52,15 @@ const fn trader(broker: &'static str) -> Kind {
     }
 }
 
-/// A stretch without faults; two of them are compared.
-const CLEAN: Duration = Duration::from_secs(15);
+/// A series that lasts so long is a long one: it has the time to compare rates closely.
+const LONG: Duration = Duration::from_mins(5);
+
+/// Two stretches without faults are compared: how long they are in a short series, and how many percent of the first rate
+/// the second one must be.
+const SHORT_STRETCH: (Duration, u64) = (Duration::from_secs(10), 80);
+
+/// The same in a long one.
+const LONG_STRETCH: (Duration, u64) = (Duration::from_mins(1), 95);
 
 /// How long faults are made in one go.
 const ROUND: Duration = Duration::from_secs(12);
@@ -61,22 +68,27 @@ const ROUND: Duration = Duration::from_secs(12);
 /// How long it may take after a round until every order is as it should be.
 pub(crate) const RECOVERY_MAX: Duration = Duration::from_secs(30);
 
-/// After the last fault, before the rate is measured again.
+/// After the start, and after the last fault, before the rate is measured.
 const SETTLE: Duration = Duration::from_secs(5);
 
 /// Runs a series of faults for so long, and answers what came of it.
 pub(crate) async fn run(seed: u64, faults: Duration) -> Report {
+    let (stretch, rate_min) = if faults < LONG {
+        SHORT_STRETCH
+    } else {
+        LONG_STRETCH
+    };
     let world = World::start([2, 3, 2], &PEOPLE).await;
     let stop = Arc::new(AtomicBool::new(false));
     let loads = start_load(&world, seed, &stop);
-    tokio::time::sleep(CLEAN / 5).await;
-    let clean = measure(&world).await;
+    tokio::time::sleep(SETTLE).await;
+    let clean = measure(&world, stretch).await;
     let tallies = Tallies::default();
     let begun = Instant::now();
     let (world, recoveries) = make_faults(world, &tallies, seed, begun + faults).await;
     let lasted = begun.elapsed();
     tokio::time::sleep(SETTLE).await;
-    let recovered = measure(&world).await;
+    let recovered = measure(&world, stretch).await;
     stop.store(true, Ordering::Relaxed);
     for load in loads {
         load.await.unwrap();
@@ -88,6 +100,8 @@ pub(crate) async fn run(seed: u64, faults: Duration) -> Report {
         lasted,
         tallies: tallies.all(),
         recoveries,
+        stretch,
+        rate_min,
         clean,
         recovered,
         drained_in,
@@ -106,10 +120,10 @@ fn start_load(world: &World, seed: u64, stop: &Arc<AtomicBool>) -> Vec<JoinHandl
 }
 
 /// How many orders are acknowledged in a stretch without faults.
-async fn measure(world: &World) -> u64 {
+async fn measure(world: &World, stretch: Duration) -> u64 {
     let count = || u64::try_from(world.shared.lock().acknowledged_at.len()).unwrap();
     let before = count();
-    tokio::time::sleep(CLEAN).await;
+    tokio::time::sleep(stretch).await;
     count() - before
 }
 
