@@ -345,6 +345,11 @@ async fn bites(world: &World, found: &mut Found) {
     );
     let says = |log: &str, words: &str| u64::try_from(log.matches(words).count()).unwrap();
     bites.insert("orders re-driven", says(&schedulers, "re-drove"));
+    let lost = "the answer to a COMMIT was lost";
+    bites.insert(
+        "commits without an answer",
+        says(&world.fronts.logs(Role::Api), lost) + says(&workers, lost),
+    );
     bites.insert(
         "stale claims noticed before a call",
         says(&workers, "too old for a call"),

@@ -3,6 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use sea_orm::{ConnectOptions, DatabaseConnection};
@@ -33,6 +34,7 @@ impl Faults for Stores {
         "postgres: restart -m immediate",
         "postgres: connections terminated",
         "postgres: connections terminated",
+        "postgres: sessions stand still",
         "postgres: max_connections reached",
         "postgres: an account locked by a stranger",
     ];
@@ -73,6 +75,7 @@ impl Faults for Stores {
                 tokio::task::block_in_place(|| server.resume());
             }
             "postgres: connections terminated" => self.terminate(chance).await,
+            "postgres: sessions stand still" => self.stop_sessions(chance).await,
             "postgres: max_connections reached" => {
                 let held = self.take_connections().await;
                 tokio::time::sleep(chance.millis(500, 1_500)).await;
@@ -124,6 +127,25 @@ impl Stores {
             self.database.rows::<1>(sql).await;
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+    }
+
+    /// Every session but our own says nothing for a while, whatever it has locked.
+    async fn stop_sessions(&self, chance: &mut Chance) {
+        let sql = "SELECT pid::text FROM pg_stat_activity
+            WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'";
+        let sessions = self.database.rows::<1>(sql).await;
+        let send = |signal: &str| {
+            for [session] in &sessions {
+                // A session may have ended meanwhile.
+                let _ = Command::new("sh")
+                    .args(["-c", "kill -s \"$1\" \"$2\"", "sh", signal, session])
+                    .stderr(Stdio::null())
+                    .status();
+            }
+        };
+        send("STOP");
+        tokio::time::sleep(chance.millis(500, 3_000)).await;
+        send("CONT");
     }
 
     /// Opens connections until the server has no more.
