@@ -168,6 +168,9 @@ impl StoreOptions {
         let mut options = self.base(self.max_connections);
         let settings = [
             ("jit", "off".to_owned()),
+            // Every statement has its index. Without this, one that was planned while a table was empty, as queues often
+            // are, reads and sorts the whole of it once there is a backlog.
+            ("enable_seqscan", "off".to_owned()),
             ("statement_timeout", milliseconds(self.statement_timeout)),
             ("lock_timeout", milliseconds(self.lock_timeout)),
             ("idle_in_transaction_session_timeout", "30000".to_owned()),

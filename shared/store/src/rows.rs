@@ -3,6 +3,8 @@
 //! PostgreSQL gets one array for each column, SQLite one JSON document. Both are bound as text: a bound array cannot
 //! hold a NULL, and an array's text is as exact as the numbers in it.
 
+mod text;
+
 use std::fmt::Write;
 
 use sea_orm::sea_query::{ColumnType, Expr, SimpleExpr};
@@ -12,6 +14,8 @@ use sea_orm::{
 };
 use serde_json::Value as Json;
 
+pub(crate) use self::text::array_text;
+use self::text::{column_type, json_of, postgres_type};
 use crate::StoreError;
 
 /// Rows of one statement: enough to make its fixed cost small, few enough for a message of moderate size.
@@ -309,202 +313,5 @@ fn update_statement(
     (sql, values)
 }
 
-/// The name of a value's type. A variant that no table of ours has is written, and refused, as text.
-const fn postgres_type(value: &Value) -> &'static str {
-    match value {
-        Value::Bool(_) => "boolean",
-        Value::Int(_) => "integer",
-        Value::BigInt(_) => "bigint",
-        Value::Decimal(_) => "numeric",
-        Value::Uuid(_) => "uuid",
-        Value::Bytes(_) => "bytea",
-        Value::Json(_) => "json",
-        Value::ChronoDate(_) => "date",
-        Value::ChronoDateTimeUtc(_) => "timestamptz",
-        _ => "text",
-    }
-}
-
-/// The name of a column's type.
-const fn column_type(kind: &ColumnType) -> &'static str {
-    match kind {
-        ColumnType::Boolean => "boolean",
-        ColumnType::Integer => "integer",
-        ColumnType::BigInteger => "bigint",
-        ColumnType::Decimal(_) => "numeric",
-        ColumnType::Uuid => "uuid",
-        ColumnType::Binary(_) | ColumnType::VarBinary(_) | ColumnType::Blob => "bytea",
-        ColumnType::Json | ColumnType::JsonBinary => "json",
-        ColumnType::Date => "date",
-        ColumnType::TimestampWithTimeZone => "timestamptz",
-        _ => "text",
-    }
-}
-
-/// An array's text: `{a,NULL,"b c"}`.
-pub(crate) fn array_text<'a>(values: impl Iterator<Item = &'a Value>) -> String {
-    let mut text = "{".to_owned();
-    for value in values {
-        if text.len() > 1 {
-            text.push(',');
-        }
-        element(&mut text, value);
-    }
-    text.push('}');
-    text
-}
-
-fn element(text: &mut String, value: &Value) {
-    // Writing to a String cannot fail.
-    let _ = match value {
-        Value::Bool(Some(it)) => write!(text, "{it}"),
-        Value::Int(Some(it)) => write!(text, "{it}"),
-        Value::BigInt(Some(it)) => write!(text, "{it}"),
-        Value::Decimal(Some(it)) => write!(text, "{it}"),
-        Value::Uuid(Some(it)) => write!(text, "{it}"),
-        Value::ChronoDate(Some(it)) => write!(text, "{it}"),
-        Value::ChronoDateTimeUtc(Some(it)) => write!(text, "\"{}\"", time_text(it)),
-        Value::Bytes(Some(it)) => write!(text, "\"\\\\x{}\"", hex(it)),
-        Value::String(Some(it)) => {
-            quote(text, it);
-            Ok(())
-        }
-        Value::Json(Some(it)) => {
-            quote(text, &it.to_string());
-            Ok(())
-        }
-        _ => write!(text, "NULL"),
-    };
-}
-
-fn quote(text: &mut String, element: &str) {
-    text.push('"');
-    for letter in element.chars() {
-        if matches!(letter, '"' | '\\') {
-            text.push('\\');
-        }
-        text.push(letter);
-    }
-    text.push('"');
-}
-
-/// A value as the JSON document for SQLite has it: bytes in hexadecimal, decimals as text.
-fn json_of(value: &Value) -> Json {
-    match value {
-        Value::Bool(Some(it)) => i64::from(*it).into(),
-        Value::Int(Some(it)) => (*it).into(),
-        Value::BigInt(Some(it)) => (*it).into(),
-        Value::Decimal(Some(it)) => it.to_string().into(),
-        Value::Uuid(Some(it)) => it.simple().to_string().into(),
-        Value::ChronoDate(Some(it)) => it.to_string().into(),
-        Value::ChronoDateTimeUtc(Some(it)) => time_text(it).into(),
-        Value::Bytes(Some(it)) => hex(it).into(),
-        Value::String(Some(it)) => it.as_str().into(),
-        Value::Json(Some(it)) => it.to_string().into(),
-        _ => Json::Null,
-    }
-}
-
-/// As sqlx writes a time: on SQLite, where times are compared as text, all must be written alike.
-fn time_text(time: &chrono::DateTime<chrono::Utc>) -> String {
-    time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, false)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
-}
-
 #[cfg(test)]
-mod tests {
-    use rust_decimal::Decimal;
-
-    use super::*;
-
-    fn rows() -> Rows {
-        let row = |name: Option<&str>, price| {
-            vec![
-                Value::from(uuid::Uuid::nil()),
-                Value::String(name.map(Into::into)),
-                Value::Decimal(price),
-            ]
-        };
-        let rows = vec![
-            row(Some("a\"b\\c,}"), None),
-            row(None, Some(Decimal::new(150, 2))),
-        ];
-        Rows::new(&["id", "name", "price"], rows)
-    }
-
-    #[test]
-    fn postgres_gets_an_array_for_each_column() {
-        let (sql, values) = rows().source(DbBackend::Postgres, "v", 2);
-        assert_eq!(
-            sql,
-            "unnest($2::text::uuid[], $3::text::text[], $4::text::numeric[]) AS v(\"id\", \"name\", \"price\")"
-        );
-        let nil = uuid::Uuid::nil();
-        let expected = [
-            format!("{{{nil},{nil}}}"),
-            r#"{"a\"b\\c,}",NULL}"#.to_owned(),
-            "{NULL,1.50}".to_owned(),
-        ];
-        assert_eq!(values, expected.map(Value::from));
-    }
-
-    #[test]
-    fn sqlite_gets_one_document() {
-        let (sql, values) = rows().source(DbBackend::Sqlite, "v", 1);
-        assert_eq!(
-            sql,
-            "(SELECT unhex(value ->> 0) AS \"id\", value ->> 1 AS \"name\", value ->> 2 AS \"price\" \
-             FROM json_each($1)) AS v"
-        );
-        let nil = uuid::Uuid::nil().simple();
-        let document = format!(r#"[["{nil}","a\"b\\c,}}",null],["{nil}",null,"1.50"]]"#);
-        assert_eq!(values, [Value::from(document)]);
-    }
-
-    #[test]
-    fn the_texts_of_statements_do_not_depend_on_the_number_of_rows() {
-        let one = Rows {
-            rows: rows().rows[..1].to_vec(),
-            ..rows()
-        };
-        let upsert = Upsert {
-            keys: &["id"],
-            set: &["name", "price"],
-        };
-        for backend in [DbBackend::Postgres, DbBackend::Sqlite] {
-            let text = |rows: &Rows| insert_statement("t", rows, Some(upsert), backend, 1).0;
-            assert_eq!(text(&one), text(&rows()));
-            let text = |rows: &Rows| update_statement("t", &["id"], &["name"], rows, backend).0;
-            assert_eq!(text(&one), text(&rows()));
-        }
-        let (sql, _) = insert_statement("t", &one, Some(upsert), DbBackend::Postgres, 1);
-        assert!(
-            sql.ends_with(
-                "WHERE true ON CONFLICT (\"id\") DO UPDATE SET \"name\" = excluded.\"name\", \
-                 \"price\" = excluded.\"price\""
-            ),
-            "{sql}"
-        );
-    }
-
-    #[test]
-    fn many_rows_go_in_parts_and_none_is_lost() {
-        let row = |n: i32| vec![Value::from(n)];
-        let rows = Rows::new(&["n"], (0..25_000).map(row).collect());
-        let parts: Vec<Rows> = rows.parts().collect();
-        assert_eq!(
-            parts.iter().map(|part| part.rows.len()).collect::<Vec<_>>(),
-            [10_000, 10_000, 5_000]
-        );
-        let all: Vec<_> = parts.into_iter().flat_map(|part| part.rows).collect();
-        assert_eq!(all, (0..25_000).map(row).collect::<Vec<_>>());
-    }
-}
+mod tests;

@@ -421,6 +421,7 @@ async fn postgres_compiles_no_queries_and_ends_what_takes_too_long() {
     let test = TestStore::postgres().await;
     for (setting, expected) in [
         ("jit", "off"),
+        ("enable_seqscan", "off"),
         ("lock_timeout", "5s"),
         ("statement_timeout", "15s"),
         ("idle_in_transaction_session_timeout", "30s"),
