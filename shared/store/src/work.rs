@@ -135,11 +135,12 @@ impl Store {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let mut values = vec![Value::from(worker), micros.into(), limit.into()];
         let sql = match only {
-            None => claim_sql("true"),
+            None => claim_sql("true", "ORDER BY due_at"),
             Some(orders) => {
                 let ids: Vec<Value> = orders.iter().map(|order| order.0.into()).collect();
                 values.push(array_text(ids.iter()).into());
-                claim_sql("order_id = ANY($4::text::uuid[])")
+                // Without an order by time: for that, the whole backlog would be walked through.
+                claim_sql("order_id = ANY($4::text::uuid[])", "")
             }
         };
         let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
@@ -297,13 +298,13 @@ pub(crate) async fn fences(
 ///
 /// What is due is found by the time at which the statement began, so that the index serves; a lease begins when its row
 /// is written. All rows of one claim share a fence.
-fn claim_sql(which: &str) -> String {
+fn claim_sql(which: &str, order: &str) -> String {
     format!(
         "WITH due AS (
             SELECT order_id, kind FROM order_work
             WHERE due_at <= statement_timestamp()
               AND (claimed_until IS NULL OR claimed_until < statement_timestamp()) AND {which}
-            ORDER BY due_at LIMIT $3 FOR NO KEY UPDATE SKIP LOCKED
+            {order} LIMIT $3 FOR NO KEY UPDATE SKIP LOCKED
         ), next AS (SELECT nextval('work_fences') AS fence WHERE EXISTS (SELECT FROM due))
         UPDATE order_work AS w
         SET claimed_by = $1, claimed_until = clock_timestamp() + $2 * interval '1 microsecond',
