@@ -1,6 +1,6 @@
 //! A broker that does what a test says, as a server of its own.
 //!
-//! It keeps an append-only [journal](journal) outside Arbion's database: what reached it, what it did, what it answered.
+//! It keeps an append-only [journal] outside Arbion's database: what reached it, what it did, what it answered.
 //! Told nothing, it is a plain venue that takes thousands of orders: a market order fills at once at the price of its
 //! symbol, a limit order when the price allows. [Rules](rules) make it late, silent, wrong, or contradict itself.
 //!
