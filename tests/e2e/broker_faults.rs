@@ -130,7 +130,9 @@ on_both! {
         })
         .await;
         assert_eq!(client.order(&waiting).await["status"], "accepted");
+        let written = broker.written();
         broker.revive().await;
+        assert_eq!(broker.journal().await[..written.len()], written, "it remembers what it wrote");
         for id in [&taken, &waiting] {
             client.order_in(id, &["filled"]).await;
             assert_eq!(broker.sends(id).await, (1, 1));

@@ -89,7 +89,7 @@ pub(crate) async fn verdict(world: &World) -> Vec<String> {
 
 /// How often the broker was asked to take an order that it had already.
 pub(crate) fn repeated(world: &World) -> usize {
-    let journal = world.broker.journal();
+    let journal = world.broker.written();
     journal.iter().filter(|line| line["what"] == "repeated").count()
 }
 
@@ -196,7 +196,7 @@ async fn read_again(world: &World, found: &mut Found) {
 fn once_by_the_broker(world: &World, orders: &BTreeMap<String, Row>, found: &mut Found) {
     let (mut taken, mut filled) = (BTreeMap::<String, u64>::new(), BTreeMap::<String, Decimal>::new());
     let mut nameless = 0;
-    for line in world.broker.journal() {
+    for line in world.broker.written() {
         let Some(id) = line["client_order_id"].as_str() else {
             nameless += u64::from(line["what"] == "taken");
             continue;
@@ -354,7 +354,7 @@ async fn bites(world: &World, found: &mut Found) {
         "stale claims noticed before a call",
         says(&workers, "too old for a call"),
     );
-    let journal = world.broker.journal();
+    let journal = world.broker.written();
     let kinds: BTreeSet<String> = journal
         .iter()
         .map(|line| line["what"].as_str().unwrap_or_default().to_owned())

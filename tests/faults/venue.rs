@@ -1,7 +1,5 @@
 //! The scripted broker, and the faults that it makes: it drops, delays, lies, changes its mind and dies.
 
-use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -10,85 +8,12 @@ use crate::caller::Caller;
 use crate::chance::Chance;
 use crate::lane::Faults;
 use crate::load::cancel;
+use crate::support::broker::TestBroker;
 use crate::support::client::limit_order;
-use crate::support::environment::program;
-use crate::support::eventually;
-use crate::support::process::Process;
-use crate::support::redis::free_port;
-
-/// The broker's process.
-#[derive(Debug)]
-pub(crate) struct Broker {
-    process: Process,
-    port: u16,
-    directory: tempfile::TempDir,
-    http: reqwest::Client,
-}
-
-impl Broker {
-    /// A broker that answers, with an empty journal.
-    pub(crate) async fn start() -> Self {
-        let (port, directory) = (free_port(), tempfile::tempdir().unwrap());
-        let broker = Self {
-            process: process(port, directory.path()),
-            port,
-            directory,
-            http: reqwest::Client::new(),
-        };
-        broker.answers().await;
-        broker
-    }
-
-    async fn revive(&mut self) {
-        self.process = process(self.port, self.directory.path());
-        self.answers().await;
-    }
-
-    /// Treats requests as `rule` says, behind the rules that there are already.
-    pub(crate) async fn rule(&self, rule: Value) {
-        let request = self.http.post(format!("{}/control/rules", self.url()));
-        let answer = request.json(&rule).send().await.unwrap();
-        assert_eq!(answer.status(), 204, "{rule}");
-    }
-
-    /// Is honest again.
-    pub(crate) async fn no_rules(&self) {
-        let request = self.http.delete(format!("{}/control/rules", self.url()));
-        assert_eq!(request.send().await.unwrap().status(), 204);
-    }
-
-    /// Everything that happened, as it stands in the file. A line that a kill has cut is none.
-    pub(crate) fn journal(&self) -> Vec<Value> {
-        let text = std::fs::read_to_string(self.directory.path().join("journal.jsonl")).unwrap();
-        let lines = text.lines();
-        lines.filter_map(|line| serde_json::from_str(line).ok()).collect()
-    }
-
-    pub(crate) fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
-    }
-
-    async fn answers(&self) {
-        let url = format!("{}/health", self.url());
-        eventually("the scripted broker answers", async || {
-            let answer = self.http.get(&url).send().await.ok()?;
-            (answer.status() == 200).then_some(())
-        })
-        .await;
-    }
-}
-
-fn process(port: u16, directory: &Path) -> Process {
-    let (port, journal) = (port.to_string(), directory.join("journal.jsonl"));
-    let arguments = ["--port", &port, "--journal", &journal.display().to_string()];
-    let log = directory.join("broker.log");
-    let broker = program("arbion-test-broker");
-    Process::start(&broker, &arguments, &BTreeMap::new(), directory, log)
-}
 
 /// The faults of the broker.
 pub(crate) struct Venue {
-    pub(crate) broker: Broker,
+    pub(crate) broker: TestBroker,
     /// Clients whose accounts are there.
     pub(crate) callers: Vec<Caller>,
 }
@@ -123,7 +48,7 @@ impl Faults for Venue {
 
     async fn make(&mut self, kind: &'static str, chance: &mut Chance) {
         if kind == "broker: killed" {
-            self.broker.process.kill();
+            self.broker.kill();
             tokio::time::sleep(chance.millis(100, 1500)).await;
             self.broker.revive().await;
             return;

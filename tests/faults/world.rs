@@ -10,9 +10,9 @@ use crate::fleet::Fleet;
 use crate::people::{self, Kind, Person};
 use crate::processes::LEASE_SECONDS;
 use crate::support::SetUp;
+use crate::support::broker::TestBroker;
 use crate::support::environment::program;
 use crate::support::place::{Parts, Place};
-use crate::venue::Broker;
 
 /// The largest value of the orders that a standard user has open or has filled on a day.
 pub(crate) const DAY_LIMIT: u64 = 10_000;
@@ -22,7 +22,7 @@ pub(crate) struct World {
     // Dropped before the place in which they live.
     pub(crate) fronts: Fleet,
     pub(crate) workers: Fleet,
-    pub(crate) broker: Broker,
+    pub(crate) broker: TestBroker,
     pub(crate) place: Place,
     pub(crate) database: Database,
     pub(crate) people: Vec<Person>,
@@ -37,7 +37,7 @@ impl World {
             ..Parts::default()
         };
         let place = Place::create(SetUp::Postgres, parts).await;
-        let broker = Broker::start().await;
+        let broker = TestBroker::start().await;
         let mut environment = place.environment();
         environment.extend(variables());
         environment.insert("SCRIPTED_BROKER_URL".to_owned(), broker.url());

@@ -93,6 +93,13 @@ impl TestBroker {
         serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap()
     }
 
+    /// Everything that happened, as it stands in the file, also of a broker that is dead. A line that a kill has cut is none.
+    pub(crate) fn written(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.directory.path().join("journal.jsonl")).unwrap();
+        let lines = text.lines();
+        lines.filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
     /// The lines of the journal of this kind that have these members.
     pub(crate) async fn lines(&self, what: &str, members: Value) -> Vec<Value> {
         let members = members.as_object().unwrap().clone();
@@ -136,7 +143,8 @@ impl TestBroker {
         .await;
     }
 
-    fn url(&self) -> String {
+    /// Where it listens.
+    pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 

@@ -158,7 +158,7 @@ async fn begin_under_locks(
     end_taken_over(tx, &batch.taken_over, now).await?;
     insert_rows(tx, batch.rows).await?;
     postpone(store, tx, &batch.later).await?;
-    book::write(store, tx, &batch.ledger, None).await?;
+    book::write(store, tx, &batch.ledger).await?;
     Ok(answers)
 }
 

@@ -169,7 +169,7 @@ async fn record(
     );
     end_rows(tx, &rows, now).await?;
     postpone(store, tx, &later).await?;
-    book::write(store, tx, &ledger, None).await?;
+    book::write(store, tx, &ledger).await?;
     pages.write(tx, now).await?;
     Ok(answers)
 }

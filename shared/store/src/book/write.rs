@@ -1,14 +1,14 @@
 //! Writing what a transaction changed: one statement per table.
 
 use chrono::TimeDelta;
-use domain::id::{ConnectionId, OrderId};
+use domain::id::OrderId;
 use domain::money::USD;
 use sea_orm::{DatabaseTransaction, IntoActiveModel, Value};
 use uuid::Uuid;
 
 use crate::Store;
 use crate::entity::{
-    account_days, balances, fills, order_events, order_work, orders, positions, reservations, user_days,
+    account_days, balances, order_events, order_work, orders, positions, reservations, user_days,
 };
 use crate::error::StoreError;
 use crate::ledger::{Ledger, reserved_asset};
@@ -16,15 +16,14 @@ use crate::money::Money;
 use crate::orders::row::order_row;
 use crate::rows::{Upsert, delete_many, insert, update_many};
 
-/// Writes everything that `ledger` changed. `connection` is where its fills came from.
+/// Writes everything that `ledger` changed but its fills, which whoever records reports writes with their connection.
 pub(crate) async fn write(
     store: &Store,
     tx: &DatabaseTransaction,
     ledger: &Ledger,
-    connection: Option<ConnectionId>,
 ) -> Result<(), StoreError> {
     write_orders(tx, ledger).await?;
-    write_events(tx, ledger, connection).await?;
+    insert(tx, new_events(ledger), None).await?;
     write_counters(tx, ledger).await?;
     write_holdings(tx, ledger).await?;
     write_reservations(tx, ledger).await?;
@@ -98,34 +97,6 @@ pub(crate) fn new_events(ledger: &Ledger) -> Vec<order_events::ActiveModel> {
         hash: None,
     });
     events.map(IntoActiveModel::into_active_model).collect()
-}
-
-async fn write_events(
-    tx: &DatabaseTransaction,
-    ledger: &Ledger,
-    connection: Option<ConnectionId>,
-) -> Result<(), StoreError> {
-    insert(tx, new_events(ledger), None).await?;
-    let Some(connection) = connection else {
-        return Ok(());
-    };
-    let fills = ledger.fills.iter().map(|new| fills::Model {
-        connection_id: connection.0,
-        broker_fill_id: new.fill.broker_fill_id.clone(),
-        order_id: new.order_id.0,
-        account_id: new.account_id.0,
-        asset_id: new.asset_id.0,
-        side: new.side.as_str().to_owned(),
-        quantity: Money(new.fill.quantity.get()),
-        price: Money(new.fill.price.get()),
-        cost: Money(new.cost),
-        fee: Money(new.fill.fee),
-        fee_currency: USD.to_owned(),
-        at: new.fill.at,
-        recorded_at: ledger.now,
-        event_seq: new.event_seq,
-    });
-    insert(tx, fills.map(IntoActiveModel::into_active_model).collect(), None).await
 }
 
 async fn write_counters(tx: &DatabaseTransaction, ledger: &Ledger) -> Result<(), StoreError> {

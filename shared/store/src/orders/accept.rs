@@ -177,7 +177,7 @@ impl Store {
             }
             let taken = Taken::read(tx, requests).await?;
             let answers = decide(&mut ledger, requests, taken, context);
-            book::write(self, tx, &ledger, None).await?;
+            book::write(self, tx, &ledger).await?;
             rows::insert(tx, answer_rows(requests, &answers, context), None).await?;
             Ok((answers, ledger))
         })

@@ -50,7 +50,7 @@ impl Store {
             scope.add_order(order);
             let mut ledger = book::open(tx, &scope, now).await?;
             let answer = ask(&mut ledger, id, &cause);
-            book::write(self, tx, &ledger, None).await?;
+            book::write(self, tx, &ledger).await?;
             Ok(answer)
         })
         .await
@@ -82,7 +82,7 @@ impl Store {
             for order in &open {
                 answers.push((order.id, ask(&mut ledger, order.id, &cause)));
             }
-            book::write(self, tx, &ledger, None).await?;
+            book::write(self, tx, &ledger).await?;
             Ok(answers)
         })
         .await

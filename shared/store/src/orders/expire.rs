@@ -64,7 +64,7 @@ impl Store {
                     expired.push(order.id);
                 }
             }
-            book::write(self, tx, &ledger, None).await?;
+            book::write(self, tx, &ledger).await?;
             Ok(expired)
         })
         .await

@@ -93,7 +93,7 @@ impl Store {
                 Ok(new) => new,
                 Err(refusal) => return Ok(Err(refusal)),
             };
-            book::write(self, tx, &ledger, None).await?;
+            book::write(self, tx, &ledger).await?;
             Ok(Ok(Accepted {
                 order: new,
                 replay: None,

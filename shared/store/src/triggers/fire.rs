@@ -106,7 +106,7 @@ impl Store {
                 }
             }
             write_exits(tx, firings, &won).await?;
-            book::write(self, tx, &ledger, None).await?;
+            book::write(self, tx, &ledger).await?;
             Ok(fired)
         })
         .await
