@@ -105,7 +105,7 @@ async fn thousands_of_orders_that_were_taken_while_no_worker_ran_are_executed_on
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "takes minutes in a debug build; `./bench drain` takes as many with the built programs"]
+#[ignore = "takes minutes: `./test --long` runs it"]
 async fn twenty_thousand_orders_that_were_taken_while_no_worker_ran_are_executed_once_by_the_first_one() {
     a_worker_executes_what_waited(A_DAY_S_WORK).await;
 }

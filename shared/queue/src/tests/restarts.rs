@@ -155,7 +155,7 @@ async fn twenty_five_thousand_jobs_leave_the_memory_of_redis_as_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "takes a minute and more in a debug build"]
+#[ignore = "takes minutes: `./test --long` runs it"]
 async fn a_hundred_thousand_jobs_leave_the_memory_of_redis_as_it_was() {
     memory_stays_flat(100).await;
 }
