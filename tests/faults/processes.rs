@@ -133,7 +133,7 @@ fn kill(fleet: &mut Fleet, role: Role, chance: &mut Chance) {
     fleet.kill(place);
 }
 
-fn kill_all(fleet: &mut Fleet) {
+pub(crate) fn kill_all(fleet: &mut Fleet) {
     (0..fleet.members.len()).for_each(|place| fleet.kill(place));
 }
 

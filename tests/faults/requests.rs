@@ -48,7 +48,7 @@ impl Faults for Requests {
             "one key 64 times at once" => at_once(&caller).await,
             "a key with another body" => other_body(&caller).await,
             "a key of another account" => self.strangers(chance).await,
-            "64 orders at 99 % of a limit" => self.limit().await,
+            "64 orders at 99 % of a limit" => self.limit(AT_ONCE).await,
             "cancel, fill and replace at once" => race(&caller).await,
             "half-open and slow connections" => half_open(&caller, chance).await,
             "all stops fire at once" => self.fire().await,
@@ -129,8 +129,8 @@ impl Requests {
         }
     }
 
-    /// Of many orders at once, over both apis and both accounts, one fits below the limit.
-    pub(crate) async fn limit(&self) {
+    /// Of so many orders at once, over both apis and both accounts, one fits below the limit.
+    pub(crate) async fn limit(&self, orders: usize) {
         let [first, _] = &self.limited;
         let user = user_of(self.limited_user);
         for caller in &self.limited {
@@ -161,11 +161,11 @@ impl Requests {
         }
         let part = (DAY_LIMIT / 10 / 100).to_string();
         let order = limit_order("buy", "AAPL", &part, "10");
-        let keys: Vec<String> = (0..AT_ONCE).map(|_| Caller::new_key()).collect();
+        let keys: Vec<String> = (0..orders).map(|_| Caller::new_key()).collect();
         let sent = keys
             .iter()
             .enumerate()
-            .map(|(place, key)| self.limited[place % 2].place(key, &order));
+            .map(|(place, key)| self.limited[place / 2 % 2].place_at(place % 2, key, &order));
         let passed = join_all(sent).await.into_iter().flatten().count();
         if filled.is_some() && passed != 1 {
             first

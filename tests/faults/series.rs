@@ -14,10 +14,11 @@ use crate::database::Database;
 use crate::lane::{Lane, Tallies};
 use crate::load;
 use crate::people::Kind;
-use crate::processes::{Fronts, Workers};
+use crate::processes::{Fronts, Workers, kill_all};
 use crate::report::Report;
 use crate::requests::Requests;
 use crate::stores::Stores;
+use crate::support::{Role, eventually};
 use crate::venue::Venue;
 use crate::world::World;
 
@@ -85,8 +86,9 @@ pub(crate) async fn run(seed: u64, faults: Duration) -> Report {
     let clean = measure(&world, stretch).await;
     let tallies = Tallies::default();
     let begun = Instant::now();
-    let (world, recoveries) = make_faults(world, &tallies, seed, begun + faults).await;
+    let (mut world, recoveries) = make_faults(world, &tallies, seed, begun + faults).await;
     let lasted = begun.elapsed();
+    let_work_wait(&mut world).await;
     tokio::time::sleep(SETTLE).await;
     let recovered = measure(&world, stretch).await;
     stop.store(true, Ordering::Relaxed);
@@ -117,6 +119,18 @@ fn start_load(world: &World, seed: u64, stop: &Arc<AtomicBool>) -> Vec<JoinHandl
             tokio::spawn(load::work(world.caller(person), chance, Arc::clone(stop)))
         })
         .collect()
+}
+
+/// Nobody works until the scheduler has noticed: among many faults at once, a worker is mostly faster than that.
+async fn let_work_wait(world: &mut World) {
+    let seen = |world: &World| world.fronts.logs(Role::Scheduler).matches("re-drove").count();
+    let before = seen(world);
+    kill_all(&mut world.workers);
+    eventually("the scheduler sends signals again", async || {
+        (seen(world) > before).then_some(())
+    })
+    .await;
+    world.workers.revive().await;
 }
 
 /// How many orders are acknowledged in a stretch without faults.
