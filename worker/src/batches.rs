@@ -19,7 +19,7 @@ const CLAIMS_MAX: usize = 256;
 
 /// Calls of one transaction: enough that its fixed cost is small for each, few enough that the first of them is not kept
 /// waiting for the last.
-const CALLS_MAX: usize = 128;
+const CALLS_MAX: usize = 256;
 
 /// The batches of one worker.
 pub(crate) struct Batches {

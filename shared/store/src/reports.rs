@@ -24,7 +24,7 @@ use crate::entity::{broker_cursors, fills};
 use crate::error::StoreError;
 use crate::ledger::{ApplyError, Ledger, NewFill};
 use crate::money::Money;
-use crate::rows::{Rows, insert, is_among, update_many};
+use crate::rows::{Rows, Writes, is_among};
 
 /// Reports of a connection, as they were read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -197,11 +197,9 @@ impl<'a> Pages<'a> {
     }
 
     /// Writes the fills, and where the cursors stand.
-    pub(crate) async fn write(self, tx: &DatabaseTransaction, now: DateTime<Utc>) -> Result<(), StoreError> {
-        if !self.fills.is_empty() {
-            let fills = self.fills.into_iter().map(IntoActiveModel::into_active_model);
-            insert(tx, fills.collect(), None).await?;
-        }
+    pub(crate) fn write(self, writes: &mut Writes, now: DateTime<Utc>) {
+        let fills = self.fills.into_iter().map(IntoActiveModel::into_active_model);
+        writes.insert(fills.collect(), None);
         let fresh: BTreeSet<ConnectionId> = self
             .read
             .iter()
@@ -214,8 +212,7 @@ impl<'a> Pages<'a> {
             .filter(|(connection, _)| fresh.contains(connection));
         let moved = moved.map(|(connection, cursor)| vec![connection.0.into(), cursor.into(), now.into()]);
         let set = ["cursor", "updated_at"];
-        update_many(tx, "broker_cursors", &["connection_id"], &set, moved.collect()).await?;
-        Ok(())
+        writes.update("broker_cursors", &["connection_id"], &set, moved.collect());
     }
 }
 

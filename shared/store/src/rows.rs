@@ -103,6 +103,11 @@ impl Rows {
         })
     }
 
+    /// Whether there is none.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     /// The names of the columns, as SQL lists them.
     pub(crate) fn names(&self) -> String {
         let quoted: Vec<String> = self
@@ -164,21 +169,120 @@ pub(crate) struct Upsert<'a> {
     pub set: &'a [&'a str],
 }
 
-/// Inserts `models`; those that are there already are changed as `upsert` says, or fail the statement.
+/// Changes of several tables that go to the database together.
+///
+/// 1. On PostgreSQL they are one statement, so many tables cost one round trip. Its parts run in no particular order and
+///    see nothing of each other: no two of them may touch the same row.
+/// 2. On SQLite, where a statement costs no round trip, they run one after the other.
+/// 3. Rows are locked in no particular order: a caller that may meet another one holds the locks already.
+#[derive(Debug)]
+pub(crate) struct Writes {
+    backend: DbBackend,
+    parts: Vec<(String, Vec<Value>)>,
+    /// What the parts bind together.
+    bound: usize,
+}
+
+impl Writes {
+    /// Nothing to write yet.
+    pub(crate) const fn new(backend: DbBackend) -> Self {
+        Self {
+            backend,
+            parts: Vec::new(),
+            bound: 0,
+        }
+    }
+
+    /// The place of the first value that the next part binds.
+    const fn first(&self) -> usize {
+        match self.backend {
+            DbBackend::Postgres => self.bound + 1,
+            _ => 1,
+        }
+    }
+
+    fn push(&mut self, (sql, values): (String, Vec<Value>)) {
+        self.bound += values.len();
+        self.parts.push((sql, values));
+    }
+
+    /// Inserts `models`; those that are there already are changed as `upsert` says, or fail the statement.
+    pub(crate) fn insert<A: ActiveModelTrait>(&mut self, models: Vec<A>, upsert: Option<Upsert<'_>>) {
+        let table = A::Entity::default();
+        for part in Rows::of(models).parts() {
+            self.push(insert_statement(
+                table.table_name(),
+                &part,
+                upsert,
+                self.backend,
+                self.first(),
+            ));
+        }
+    }
+
+    /// Sets the columns `set` to the rows' values where the columns `keys` match. Each row holds the values of the keys,
+    /// then those to be set, in the order of the names; no two rows have equal keys.
+    pub(crate) fn update(&mut self, table: &str, keys: &[&str], set: &[&str], rows: Vec<Vec<Value>>) {
+        let names: Vec<&str> = keys.iter().chain(set).copied().collect();
+        for part in Rows::new(&names, rows).parts() {
+            self.push(update_statement(
+                table,
+                keys,
+                set,
+                &part,
+                self.backend,
+                self.first(),
+            ));
+        }
+    }
+
+    /// Deletes the rows whose columns `keys` have the values of one of `rows`.
+    pub(crate) fn delete(&mut self, table: &str, keys: &[&str], rows: Vec<Vec<Value>>) {
+        for part in Rows::new(keys, rows).parts() {
+            let (source, values) = part.source(self.backend, "v", self.first());
+            let columns = part.names();
+            let sql =
+                format!("DELETE FROM \"{table}\" WHERE ({columns}) IN (SELECT {columns} FROM {source})");
+            self.push((sql, values));
+        }
+    }
+
+    /// Writes everything.
+    pub(crate) async fn run(self, connection: &impl ConnectionTrait) -> Result<(), StoreError> {
+        let backend = self.backend;
+        for (sql, values) in self.statements() {
+            connection
+                .execute_raw(Statement::from_sql_and_values(backend, sql, values))
+                .await?;
+        }
+        Ok(())
+    }
+
+    fn statements(self) -> Vec<(String, Vec<Value>)> {
+        if self.backend != DbBackend::Postgres || self.parts.len() < 2 {
+            return self.parts;
+        }
+        let (mut texts, mut values) = (Vec::new(), Vec::with_capacity(self.bound));
+        for (text, mut bound) in self.parts {
+            texts.push(text);
+            values.append(&mut bound);
+        }
+        let last = texts.pop().unwrap_or_default();
+        let named = texts.iter().enumerate();
+        let named: Vec<String> = named.map(|(n, text)| format!("w{n} AS ({text})")).collect();
+        vec![(format!("WITH {} {last}", named.join(", ")), values)]
+    }
+}
+
+/// [`Writes::insert`] alone.
 pub(crate) async fn insert<A: ActiveModelTrait>(
     connection: &impl ConnectionTrait,
     models: Vec<A>,
     upsert: Option<Upsert<'_>>,
 ) -> Result<(), StoreError> {
-    let backend = connection.get_database_backend();
-    let table = A::Entity::default();
-    for part in Rows::of(models).parts() {
-        let (sql, values) = insert_statement(table.table_name(), &part, upsert, backend, 1);
-        connection
-            .execute_raw(Statement::from_sql_and_values(backend, sql, values))
-            .await?;
-    }
-    Ok(())
+    let mut writes = Writes::new(connection.get_database_backend());
+    writes.insert(models, upsert);
+    writes.run(connection).await
 }
 
 /// `INSERT … SELECT … FROM` the rows, and what it binds from `$first` on.
@@ -205,11 +309,7 @@ pub(crate) fn insert_statement(
     (sql, values)
 }
 
-/// Sets the columns `set` to the rows' values where the columns `keys` match. Each row holds the values of the keys,
-/// then those to be set, in the order of the names. Answers how many rows were changed.
-///
-/// 1. No two rows have equal keys.
-/// 2. Rows are locked in no particular order: a caller that may meet another one holds the locks already.
+/// [`Writes::update`] alone. Answers how many rows were changed.
 pub async fn update_many(
     connection: &impl ConnectionTrait,
     table: &str,
@@ -218,35 +318,16 @@ pub async fn update_many(
     rows: Vec<Vec<Value>>,
 ) -> Result<u64, StoreError> {
     let backend = connection.get_database_backend();
-    let names: Vec<&str> = keys.iter().chain(set).copied().collect();
     let mut changed = 0;
+    let names: Vec<&str> = keys.iter().chain(set).copied().collect();
     for part in Rows::new(&names, rows).parts() {
-        let (sql, values) = update_statement(table, keys, set, &part, backend);
+        let (sql, values) = update_statement(table, keys, set, &part, backend, 1);
         let result = connection
             .execute_raw(Statement::from_sql_and_values(backend, sql, values))
             .await?;
         changed += result.rows_affected();
     }
     Ok(changed)
-}
-
-/// Deletes the rows whose columns `keys` have the values of one of `rows`.
-pub(crate) async fn delete_many(
-    connection: &impl ConnectionTrait,
-    table: &str,
-    keys: &[&str],
-    rows: Vec<Vec<Value>>,
-) -> Result<(), StoreError> {
-    let backend = connection.get_database_backend();
-    for part in Rows::new(keys, rows).parts() {
-        let (source, values) = part.source(backend, "v", 1);
-        let columns = part.names();
-        let sql = format!("DELETE FROM \"{table}\" WHERE ({columns}) IN (SELECT {columns} FROM {source})");
-        connection
-            .execute_raw(Statement::from_sql_and_values(backend, sql, values))
-            .await?;
-    }
-    Ok(())
 }
 
 /// Whether `column`, of ids or of text, has one of `values`: in a text that does not depend on how many there are.
@@ -260,7 +341,8 @@ pub(crate) fn is_among<V: Into<Value>>(
     let is_id = *column.def().get_column_type() == ColumnType::Uuid;
     if connection.get_database_backend() == DbBackend::Postgres {
         let kind = if is_id { "uuid" } else { "text" };
-        let sql = format!("\"{name}\" = ANY($1::text::{kind}[])");
+        // Behind a SELECT the array is read once; as a cast alone, it would be read again for each row that is filtered.
+        let sql = format!("\"{name}\" = ANY((SELECT $1::text::{kind}[])::{kind}[])");
         return Expr::cust_with_values(sql, [array_text(values.iter())]);
     }
     let value = if is_id { "unhex(value)" } else { "value" };
@@ -269,24 +351,25 @@ pub(crate) fn is_among<V: Into<Value>>(
     Expr::cust_with_values(sql, [document.to_string()])
 }
 
-/// Whether the columns `names` together have the values of one of `rows`; see [`is_among`].
-pub(crate) fn are_among(
-    connection: &impl ConnectionTrait,
-    names: &[&str],
+/// The rows of `table` whose columns `keys`, which have an index, have the values of one of `rows`; each at most once.
+pub(crate) fn among_statement(
+    backend: DbBackend,
+    table: &str,
+    keys: &[&str],
     rows: Vec<Vec<Value>>,
-) -> SimpleExpr {
-    if rows.is_empty() {
-        return Expr::cust("FALSE");
-    }
-    let rows = Rows::new(names, rows);
-    let backend = connection.get_database_backend();
-    let (mut source, values) = rows.source(backend, "v", 1);
-    if backend != DbBackend::Postgres {
-        // Within a larger statement for SQLite, places have no numbers.
-        source = source.replace("$1", "?");
-    }
-    let columns = rows.names();
-    Expr::cust_with_values(format!("({columns}) IN (SELECT {columns} FROM {source})"), values)
+) -> Statement {
+    let (source, values) = Rows::new(keys, rows).source(backend, "v", 1);
+    let matches: Vec<String> = keys.iter().map(|key| format!("t.{key} = v.{key}")).collect();
+    let matches = matches.join(" AND ");
+    let sql = if backend == DbBackend::Postgres {
+        // With an OFFSET, each key is looked up by the index, however small the table was when this was planned.
+        format!(
+            "SELECT t.* FROM {source} CROSS JOIN LATERAL (SELECT * FROM {table} AS t WHERE {matches} OFFSET 0) AS t"
+        )
+    } else {
+        format!("SELECT t.* FROM {source} CROSS JOIN {table} AS t WHERE {matches}")
+    };
+    Statement::from_sql_and_values(backend, sql, values)
 }
 
 fn update_statement(
@@ -295,8 +378,9 @@ fn update_statement(
     set: &[&str],
     rows: &Rows,
     backend: DbBackend,
+    first: usize,
 ) -> (String, Vec<Value>) {
-    let (source, values) = rows.source(backend, "v", 1);
+    let (source, values) = rows.source(backend, "v", first);
     let sets: Vec<String> = set
         .iter()
         .map(|name| format!("\"{name}\" = v.\"{name}\""))

@@ -140,7 +140,7 @@ impl Store {
                 let ids: Vec<Value> = orders.iter().map(|order| order.0.into()).collect();
                 values.push(array_text(ids.iter()).into());
                 // Without an order by time: for that, the whole backlog would be walked through.
-                claim_sql("order_id = ANY($4::text::uuid[])", "")
+                claim_sql("order_id = ANY((SELECT $4::text::uuid[])::uuid[])", "")
             }
         };
         let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);

@@ -218,6 +218,8 @@ async fn postgres(url: &str, max_connections: u32) -> Result<DatabaseConnection,
         ("enable_seqscan", "off".to_owned()),
         ("enable_hashjoin", "off".to_owned()),
         ("enable_mergejoin", "off".to_owned()),
+        // No plan depends on the values; planning the first runs on each connection takes longer than running them.
+        ("plan_cache_mode", "force_generic_plan".to_owned()),
         ("statement_timeout", milliseconds(BODY_TIMEOUT)),
         ("lock_timeout", milliseconds(LOCK_TIMEOUT)),
         ("idle_in_transaction_session_timeout", "30000".to_owned()),

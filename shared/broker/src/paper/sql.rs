@@ -80,11 +80,12 @@ impl Sql {
     pub(super) fn any_of<T: Copy + Into<Uuid>>(self, ids: &[T]) -> Self {
         let ids = || ids.iter().map(|id| Value::from((*id).into()));
         match self.backend {
+            // Behind a SELECT the text is read once, and not for each row that is filtered.
             DbBackend::Postgres => self
-                .add(" = ANY(")
+                .add(" = ANY((SELECT ")
                 .bind(array_text(ids()))
                 .add(Kind::Uuid.postgres_array())
-                .add(")"),
+                .add(")::uuid[])"),
             _ => self
                 .add(" IN (SELECT unhex(value) FROM json_each(")
                 .bind(json_array(ids()))
@@ -326,7 +327,7 @@ mod tests {
         let postgres = sql(DbBackend::Postgres);
         assert_eq!(
             postgres.sql,
-            "SELECT a FROM t WHERE b = $1 AND c = ANY($2::text::uuid[]) FOR NO KEY UPDATE OF t"
+            "SELECT a FROM t WHERE b = $1 AND c = ANY((SELECT $2::text::uuid[])::uuid[]) FOR NO KEY UPDATE OF t"
         );
         let sqlite = sql(DbBackend::Sqlite);
         assert_eq!(

@@ -15,7 +15,7 @@ use super::connect::Work;
 use super::desk::Desk;
 use super::error::BookError;
 use super::house::House;
-use super::rows::AssetRow;
+use super::rows::{AccountRow, AssetRow};
 use crate::Outcome;
 
 /// Orders that one transaction lets expire or begin to work at most.
@@ -50,8 +50,17 @@ pub(super) struct Batch<'a> {
 #[derive(Debug, Default)]
 struct Needs {
     assets: BTreeSet<AssetId>,
-    accounts: BTreeSet<ConnectionId>,
+    holdings: BTreeSet<(ConnectionId, AssetId)>,
     orders: BTreeSet<OrderId>,
+}
+
+impl Needs {
+    /// The accounts that are not among those that are `open`.
+    fn not_open(&self, open: &[AccountRow]) -> BTreeSet<ConnectionId> {
+        let open: BTreeSet<_> = open.iter().map(|account| account.connection_id).collect();
+        let needed = self.holdings.iter().map(|(account, _)| *account);
+        needed.filter(|account| !open.contains(account)).collect()
+    }
 }
 
 impl<'a> Batch<'a> {
@@ -80,25 +89,25 @@ impl<'a> Batch<'a> {
     /// What is needed, where the orders to be canceled are of the instruments `placed`.
     fn needs(&self, placed: &HashMap<OrderId, AssetId>) -> Needs {
         let mut needs = Needs::default();
+        let mut placed = placed.clone();
         for ask in self.asks {
             let (Wish::Submit(order) | Wish::Replace(_, order)) = &ask.wish else {
                 continue;
             };
             needs.assets.insert(order.asset_id);
-            needs.accounts.insert(ask.connection.id);
+            needs.holdings.insert((ask.connection.id, order.asset_id));
             needs.orders.insert(order.id);
+            // An order that is canceled may have come with this batch.
+            placed.entry(order.id).or_insert(order.asset_id);
             if let Wish::Replace(old, _) = ask.wish {
                 needs.orders.insert(old);
             }
         }
         for (ask, id) in self.canceled() {
-            // An order that the book does not have may have come with this batch, and else is unknown.
             if let Some(asset_id) = placed.get(&id) {
                 needs.assets.insert(*asset_id);
                 needs.orders.insert(id);
-            }
-            if needs.orders.contains(&id) {
-                needs.accounts.insert(ask.connection.id);
+                needs.holdings.insert((ask.connection.id, *asset_id));
             }
         }
         needs
@@ -120,20 +129,14 @@ impl Work for Batch<'_> {
         let needs = self.needs(&placed);
         let mut desk = Desk::new(&self.house.rules, self.house.clock.now(), Vec::new());
         if !needs.orders.is_empty() {
-            let (assets, accounts, ids) = (
-                listed(&needs.assets),
-                listed(&needs.accounts),
-                listed(&needs.orders),
-            );
+            let (assets, ids) = (listed(&needs.assets), listed(&needs.orders));
             desk.add_assets(book::lock_assets(transaction, &assets).await?);
             // Taken under the lock: who is first there is first at its price.
             desk.now = self.house.clock.now();
-            let (open, positions) = book::lock_accounts(transaction, &accounts, &assets).await?;
-            if open.len() < accounts.len() {
-                let open: BTreeSet<_> = open.iter().map(|account| account.connection_id).collect();
-                return Err(BookError::NotOpen(
-                    needs.accounts.difference(&open).copied().collect(),
-                ));
+            let (open, positions) = book::lock_accounts(transaction, &needs.holdings).await?;
+            let missing = needs.not_open(&open);
+            if !missing.is_empty() {
+                return Err(BookError::NotOpen(missing));
             }
             desk.add_accounts(open);
             desk.add_positions(positions);
@@ -218,10 +221,9 @@ impl Work for Feed<'_> {
         }
         let page: BTreeSet<OrderId> = crossing.iter().map(|order| order.id).collect();
         desk.add_orders(crossing);
-        let connections = desk.order_connections();
-        if !connections.is_empty() {
-            let (accounts, positions) =
-                book::lock_accounts(transaction, &connections, self.asset_ids).await?;
+        let holdings = desk.holdings();
+        if !holdings.is_empty() {
+            let (accounts, positions) = book::lock_accounts(transaction, &holdings).await?;
             desk.add_accounts(accounts);
             desk.add_positions(positions);
             desk.pass_time()?;

@@ -306,9 +306,9 @@ const EXECUTION: &[Variable] = &[
     ),
     plain(
         "WORKER_CONCURRENCY",
-        "128",
+        "256",
         &[Worker],
-        "128",
+        "256",
         "jobs that one worker process runs at the same time",
     ),
     plain(

@@ -80,7 +80,7 @@ fn an_empty_environment_gives_every_default() {
     assert_eq!(config.paper_crypto_fee_bps, money("25"));
     assert_eq!(
         (config.sweep_interval_seconds, config.worker_concurrency),
-        (60, 128)
+        (60, 256)
     );
     assert_eq!((config.lease_seconds, config.broker_timeout_ms), (30, 5000));
     let limits = |order, day| NotionalLimits {

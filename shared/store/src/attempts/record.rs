@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use domain::id::OrderId;
 use domain::lifecycle::Submission;
-use sea_orm::DatabaseTransaction;
+use sea_orm::{ConnectionTrait as _, DatabaseTransaction};
 
 use super::finish::{finish, outcome_of};
 use super::row::{AllEarlier, EndedRow, earlier, end_rows, reason_of};
@@ -17,6 +17,7 @@ use crate::error::StoreError;
 use crate::halves::Parts;
 use crate::ledger::Ledger;
 use crate::reports::{Pages, Recorded, ReportsRead};
+use crate::rows::Writes;
 use crate::work::{Postponed, WorkKind, fences, postpone};
 
 /// One thing to record.
@@ -167,10 +168,11 @@ async fn record(
             .into_iter()
             .map(Answer::Reports),
     );
-    end_rows(tx, &rows, now).await?;
     postpone(store, tx, &later).await?;
-    book::write(store, tx, &ledger).await?;
-    pages.write(tx, now).await?;
+    let mut writes = Writes::new(tx.get_database_backend());
+    end_rows(&mut writes, &rows, now);
+    pages.write(&mut writes, now);
+    book::write_with(store, tx, &ledger, writes).await?;
     Ok(answers)
 }
 

@@ -11,7 +11,7 @@ use super::{AttemptOutcome, Dispatch, MISSED, NewAttempt, TAKEN_OVER};
 use crate::connections::ConnectionView;
 use crate::entity::broker_attempts;
 use crate::error::StoreError;
-use crate::rows::{Rows, insert, update_many};
+use crate::rows::{Rows, Writes, insert};
 use crate::work::WorkKind;
 
 /// What earlier calls of one kind for one order matter for the next.
@@ -201,11 +201,7 @@ pub(super) struct EndedRow<'a> {
 }
 
 /// Ends the rows of these calls.
-pub(super) async fn end_rows(
-    tx: &DatabaseTransaction,
-    ended: &[EndedRow<'_>],
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
+pub(super) fn end_rows(writes: &mut Writes, ended: &[EndedRow<'_>], now: DateTime<Utc>) {
     let rows = ended.iter().map(|EndedRow { dispatch, outcome }| {
         let detail = (name_of(outcome) != "acknowledged").then(|| reason_of(outcome).to_owned());
         vec![
@@ -220,15 +216,8 @@ pub(super) async fn end_rows(
         ]
     });
     let set = ["ended_at", "outcome", "broker_order_id", "detail"];
-    update_many(
-        tx,
-        "broker_attempts",
-        &["order_id", "kind", "n", "fence"],
-        &set,
-        rows.collect(),
-    )
-    .await?;
-    Ok(())
+    let keys = ["order_id", "kind", "n", "fence"];
+    writes.update("broker_attempts", &keys, &set, rows.collect());
 }
 
 fn broker_order_id_of(dispatch: &Dispatch, outcome: &AttemptOutcome) -> Option<String> {

@@ -18,7 +18,8 @@ use domain::position::Position;
 use rust_decimal::Decimal;
 use sea_orm::sea_query::LockType;
 use sea_orm::{
-    ColumnTrait, Condition, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Value,
+    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait, FromQueryResult, QueryFilter,
+    QueryOrder, QuerySelect,
 };
 use uuid::Uuid;
 
@@ -26,7 +27,7 @@ use crate::entity::{account_days, accounts, balances, orders, positions, reserva
 use crate::error::StoreError;
 use crate::ledger::{AccountState, GroupState, Ledger, Tracked, UserState};
 use crate::orders::row::order_of;
-use crate::rows::{are_among, is_among};
+use crate::rows::{among_statement, is_among};
 use crate::users::role_of;
 
 /// What a transaction will touch, known before the first lock.
@@ -183,17 +184,29 @@ async fn read_holdings(
             .balances
             .insert(AccountId(row.account_id), Tracked::loaded(balance));
     }
-    let pairs = scope.positions.iter();
-    let pairs = pairs.map(|(account, asset)| vec![Value::from(*account), Value::from(*asset)]);
-    let units = positions::Entity::find()
-        .filter(are_among(tx, &["account_id", "asset_id"], pairs.collect()))
-        .all(tx)
-        .await?;
-    for row in units {
+    for row in positions_among(tx, scope.positions.iter().copied()).await? {
         let key = (AccountId(row.account_id), AssetId(row.asset_id));
         ledger.positions.insert(key, Tracked::loaded(position_of(&row)));
     }
     Ok(())
+}
+
+/// The positions of these accounts and assets, those that there are.
+pub(crate) async fn positions_among(
+    connection: &impl ConnectionTrait,
+    keys: impl Iterator<Item = (Uuid, Uuid)>,
+) -> Result<Vec<positions::Model>, StoreError> {
+    let rows: Vec<_> = keys
+        .map(|(account, asset)| vec![account.into(), asset.into()])
+        .collect();
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let backend = connection.get_database_backend();
+    let statement = among_statement(backend, "positions", &["account_id", "asset_id"], rows);
+    Ok(positions::Model::find_by_statement(statement)
+        .all(connection)
+        .await?)
 }
 
 pub(crate) const fn position_of(row: &positions::Model) -> Position {
@@ -243,4 +256,4 @@ async fn lock_orders(tx: &DatabaseTransaction, scope: &Scope, ledger: &mut Ledge
     Ok(())
 }
 
-pub(crate) use write::{held_reservations, new_events, new_orders, write};
+pub(crate) use write::{held_reservations, new_events, new_orders, write, write_with};

@@ -16,17 +16,15 @@ use chrono::NaiveDate;
 use domain::account::Balance;
 use domain::id::{AccountId, AssetId, ClientOrderId, UserId};
 use domain::position::Position;
-use sea_orm::{DbBackend, EntityTrait, QueryFilter, Value};
+use sea_orm::DbBackend;
 use tokio::sync::Mutex;
 
 use super::accept::{AcceptContext, AcceptRequest, Accepted, Refusal, decide};
 use super::taken::Taken;
 use crate::Store;
-use crate::book::position_of;
-use crate::entity::positions;
+use crate::book::{position_of, positions_among};
 use crate::error::StoreError;
 use crate::ledger::{AccountState, Ledger, Tracked, UserState};
-use crate::rows::are_among;
 
 /// The answer to one request of a batch.
 pub type Answer = Result<Result<Accepted, Refusal>, StoreError>;
@@ -249,16 +247,8 @@ impl Held {
         if missing.is_empty() {
             return Ok(());
         }
-        let keys = missing.iter();
-        let keys = keys.map(|(account, asset)| vec![Value::from(account.0), asset.0.into()]);
-        let rows = positions::Entity::find()
-            .filter(are_among(
-                store.read(),
-                &["account_id", "asset_id"],
-                keys.collect(),
-            ))
-            .all(store.read())
-            .await?;
+        let keys = missing.iter().map(|(account, asset)| (account.0, asset.0));
+        let rows = positions_among(store.read(), keys).await?;
         let none = missing
             .into_iter()
             .map(|(account, asset)| (account, asset, Position::default()));

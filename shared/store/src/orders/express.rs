@@ -72,11 +72,8 @@ fn statement(
     let mut text = Text::default();
     let users = user_rows(before, ledger);
     let accounts = account_rows(before, ledger);
-    let balances = balance_rows(before, ledger);
-    let positions = position_rows(before, ledger);
-    let now = Value::from(ledger.now);
-    let sql = format!(
-        "WITH u AS MATERIALIZED (
+    let mut parts = vec![format!(
+        "u AS MATERIALIZED (
             SELECT t.id FROM users t JOIN {users_read} ON t.id = v.id
             WHERE {stands} AND t.is_active ORDER BY t.id FOR NO KEY UPDATE OF t),
         a AS MATERIALIZED (
@@ -91,16 +88,6 @@ fn statement(
             UPDATE accounts t SET last_event_seq = t.last_event_seq + v.events, risk_version = v.next
             FROM {accounts_moved} WHERE t.id = v.id AND (SELECT ok FROM go)
             RETURNING t.id, t.last_event_seq - v.events AS base),
-        b AS (
-            INSERT INTO balances (account_id, currency, amount, reserved)
-            SELECT account_id, currency, 0, more FROM {balances} WHERE (SELECT ok FROM go)
-            ON CONFLICT (account_id, currency) DO UPDATE SET reserved = balances.reserved + excluded.reserved),
-        p AS (
-            INSERT INTO positions (account_id, asset_id, quantity, reserved, cost_basis, realized, updated_at)
-            SELECT account_id, asset_id, 0, more, 0, 0, {now} FROM {positions} WHERE (SELECT ok FROM go)
-            ON CONFLICT (account_id, asset_id)
-            DO UPDATE SET reserved = positions.reserved + excluded.reserved, updated_at = excluded.updated_at),
-        r AS ({reservations}),
         o AS ({orders}),
         e AS (
             INSERT INTO order_events (account_id, seq, order_id, kind, at, cause, data)
@@ -108,9 +95,7 @@ fn statement(
             FROM {events} JOIN a2 ON a2.id = v.account_id),
         w AS (
             INSERT INTO order_work (order_id, kind, account_id, due_at)
-            SELECT order_id, kind, account_id, clock_timestamp() FROM {work} WHERE (SELECT ok FROM go)),
-        k AS ({keys})
-        SELECT ok FROM go",
+            SELECT order_id, kind, account_id, clock_timestamp() FROM {work} WHERE (SELECT ok FROM go))",
         stands = version_stands(),
         users_read = text.source("v", &users),
         accounts_read = text.source("v", &accounts),
@@ -118,20 +103,52 @@ fn statement(
         account_count = text.value(count(&ledger.accounts)),
         users_moved = text.source("v", &users),
         accounts_moved = text.source("v", &accounts),
-        balances = text.source("v", &balances),
-        now = text.value(now),
-        positions = text.source("v", &positions),
-        reservations = insert(&mut text, &reservations::Entity, &Rows::of(held_reservations(ledger))),
         orders = insert(&mut text, &orders::Entity, &Rows::of(new_orders(ledger))),
         events = text.source("v", &Rows::of::<order_events::ActiveModel>(new_events(ledger))),
         work = text.source("v", &work_rows(ledger)),
-        keys = insert(
-            &mut text,
-            &idempotency_keys::Entity,
-            &Rows::of(answer_rows(requests, answers, context))
-        ),
-    );
-    (sql, text.values)
+    )];
+    holdings(&mut parts, &mut text, before, ledger);
+    let keys = Rows::of(answer_rows(requests, answers, context));
+    if !keys.is_empty() {
+        let keys = insert(&mut text, &idempotency_keys::Entity, &keys);
+        parts.push(format!("k AS ({keys})"));
+    }
+    (
+        format!("WITH {} SELECT ok FROM go", parts.join(", ")),
+        text.values,
+    )
+}
+
+/// Adds what accepting reserves. A table that gets no row is left out, since opening it and its indexes would be most of
+/// what an order that is alone costs.
+fn holdings(parts: &mut Vec<String>, text: &mut Text, before: &Ledger, ledger: &Ledger) {
+    let balances = balance_rows(before, ledger);
+    if !balances.is_empty() {
+        let balances = text.source("v", &balances);
+        parts.push(format!(
+            "b AS (
+            INSERT INTO balances (account_id, currency, amount, reserved)
+            SELECT account_id, currency, 0, more FROM {balances} WHERE (SELECT ok FROM go)
+            ON CONFLICT (account_id, currency) DO UPDATE SET reserved = balances.reserved + excluded.reserved)"
+        ));
+    }
+    let positions = position_rows(before, ledger);
+    if !positions.is_empty() {
+        let now = text.value(ledger.now);
+        let positions = text.source("v", &positions);
+        parts.push(format!(
+            "p AS (
+            INSERT INTO positions (account_id, asset_id, quantity, reserved, cost_basis, realized, updated_at)
+            SELECT account_id, asset_id, 0, more, 0, 0, {now} FROM {positions} WHERE (SELECT ok FROM go)
+            ON CONFLICT (account_id, asset_id)
+            DO UPDATE SET reserved = positions.reserved + excluded.reserved, updated_at = excluded.updated_at)"
+        ));
+    }
+    let reservations = Rows::of(held_reservations(ledger));
+    if !reservations.is_empty() {
+        let reservations = insert(text, &reservations::Entity, &reservations);
+        parts.push(format!("r AS ({reservations})"));
+    }
 }
 
 /// The condition that a version is the one that the decisions were made on.

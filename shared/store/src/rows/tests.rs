@@ -59,7 +59,7 @@ fn the_texts_of_statements_do_not_depend_on_the_number_of_rows() {
     for backend in [DbBackend::Postgres, DbBackend::Sqlite] {
         let text = |rows: &Rows| insert_statement("t", rows, Some(upsert), backend, 1).0;
         assert_eq!(text(&one), text(&rows()));
-        let text = |rows: &Rows| update_statement("t", &["id"], &["name"], rows, backend).0;
+        let text = |rows: &Rows| update_statement("t", &["id"], &["name"], rows, backend, 1).0;
         assert_eq!(text(&one), text(&rows()));
     }
     let (sql, _) = insert_statement("t", &one, Some(upsert), DbBackend::Postgres, 1);

@@ -8,7 +8,7 @@
 mod decode;
 mod save;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use domain::id::{AssetId, ConnectionId, OrderId};
@@ -70,22 +70,27 @@ pub(super) type Position = ((ConnectionId, AssetId), PositionRow);
 /// Accounts, and what they own.
 pub(super) type Owned = (Vec<AccountRow>, Vec<Position>);
 
-/// Locks the accounts `ids`, the second lock of every transaction, and reads what they own of the instruments, which are
-/// locked already. Accounts that are not open are left out.
+/// Locks the accounts of these `holdings`, the second lock of every transaction, and reads what they own of the
+/// instruments, which are locked already. Accounts that are not open are left out.
 pub(super) async fn lock_accounts(
     connection: &impl ConnectionTrait,
-    connection_ids: &[ConnectionId],
-    asset_ids: &[AssetId],
+    holdings: &BTreeSet<(ConnectionId, AssetId)>,
 ) -> Result<Owned, BookError> {
+    const HOLDINGS: Columns = &[("connection_id", Kind::Uuid), ("asset_id", Kind::Uuid)];
+    let rows = holdings
+        .iter()
+        .map(|(account, asset)| vec![account.0.into(), asset.0.into()]);
+    let rows: Vec<_> = rows.collect();
     let sql = sql(
         connection,
-        "SELECT a.connection_id, a.cash, a.held, a.last_seq, p.asset_id, p.quantity, p.held AS position_held \
-         FROM paper_accounts a LEFT JOIN paper_positions p ON p.connection_id = a.connection_id AND p.asset_id",
+        "SELECT a.connection_id, a.cash, a.held, a.last_seq, p.asset_id, p.quantity, p.held AS position_held FROM ",
     )
-    .any_of(asset_ids)
-    .add(" WHERE a.connection_id")
-    .any_of(connection_ids)
-    .add(" ORDER BY a.connection_id")
+    .rows(HOLDINGS, &rows, "v")
+    .add(
+        " JOIN paper_accounts a ON a.connection_id = v.connection_id \
+         LEFT JOIN paper_positions p ON p.connection_id = v.connection_id AND p.asset_id = v.asset_id \
+         ORDER BY a.connection_id",
+    )
     .locking("a");
     let (mut accounts, mut positions) = (Vec::<AccountRow>::new(), Vec::new());
     for row in all(connection, sql).await? {
@@ -260,10 +265,18 @@ pub(super) async fn journal(
          j.price, j.fee, j.is_done, j.reason FROM ",
     )
     .rows(PLACES, &rows, "v")
-    .add(
-        " CROSS JOIN paper_journal j WHERE j.connection_id = v.connection_id AND j.seq > v.after AND j.seq <= v.upto \
-          ORDER BY v.place, j.seq",
-    );
+    .add(match connection.get_database_backend() {
+        // With an OFFSET, the key is asked for each place, however small the journal was when this was planned.
+        DbBackend::Postgres => {
+            " CROSS JOIN LATERAL (SELECT * FROM paper_journal j WHERE j.connection_id = v.connection_id \
+              AND j.seq > v.after AND j.seq <= v.upto OFFSET 0) j"
+        }
+        _ => {
+            " CROSS JOIN paper_journal j WHERE j.connection_id = v.connection_id AND j.seq > v.after \
+              AND j.seq <= v.upto"
+        }
+    })
+    .add(" ORDER BY v.place, j.seq");
     let mut pages: Vec<_> = places.iter().map(|_| Ok(Vec::new())).collect();
     for row in all(connection, sql).await? {
         let place = decode::place(&row)?;

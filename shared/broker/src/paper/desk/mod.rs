@@ -101,10 +101,12 @@ impl<'a> Desk<'a> {
         self.orders.extend(orders.into_iter().map(|row| (row.id, row)));
     }
 
-    /// The accounts whose orders are on the desk.
-    pub(super) fn order_connections(&self) -> Vec<ConnectionId> {
-        let connections: BTreeSet<_> = self.orders.values().map(|order| order.connection_id).collect();
-        connections.into_iter().collect()
+    /// The accounts whose orders are on the desk, with the instruments that they are of.
+    pub(super) fn holdings(&self) -> BTreeSet<(ConnectionId, AssetId)> {
+        let orders = self.orders.values();
+        orders
+            .map(|order| (order.connection_id, order.asset_id))
+            .collect()
     }
 
     /// The accounts that the journal has new rows for, since the last [`Desk::take_changes`].
