@@ -11,10 +11,12 @@
 //! 6. [`redis`]: a connection that never blocks its caller for long, and says when it is down.
 //! 7. [`group_commit`]: many callers, one writer, no timer.
 //! 8. [`exit`]: how a program ends that can't go on.
+//! 9. `allocator`: how all programs that link this crate allocate memory.
 //!
 //! Invariants: nothing here waits for Redis without a limit; no secret is ever printed by a `Debug` or
 //! `Display`; tests hand in their own lookups and clocks instead of changing the process.
 
+mod allocator;
 pub mod clock;
 pub mod config;
 pub mod exit;

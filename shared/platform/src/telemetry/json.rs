@@ -1,141 +1,145 @@
 //! One flat JSON object a line.
+//!
+//! A field becomes text when it is recorded, and a span keeps the text: a line is put together by copying, so that a
+//! span whose fields come one by one costs no more than one that knew them from the start.
 
-use std::fmt;
+use std::cell::RefCell;
 
-use serde::ser::{SerializeMap as _, Serializer as _};
-use serde_json::{Map, Value};
-use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Subscriber};
-use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
-use tracing_subscriber::fmt::{FmtContext, FormattedFields};
-use tracing_subscriber::registry::{LookupSpan, Scope};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::Context;
+use tracing_subscriber::registry::LookupSpan;
 
+use super::LogWriter;
+use super::fields::{Fields, MESSAGE};
 use crate::clock::{Clock as _, SystemClock};
 
-/// Formats an event with the fields of its spans at the top level. The spans' fields must be formatted by
-/// `JsonFields`.
-pub(super) struct FlatJson {
+/// Writes each event with the fields of its spans at the top level.
+#[derive(Debug)]
+pub(super) struct JsonLines {
     pub(super) service: &'static str,
+    pub(super) writer: LogWriter,
 }
 
-/// Names that every line has; a field of the same name would hide them and is renamed to `field.<name>`.
-const RESERVED: [&str; 6] = ["timestamp", "level", "service", "target", "message", "span"];
-
-impl<S, N> FormatEvent<S, N> for FlatJson
+impl<S> Layer<S> for JsonLines
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
 {
-    fn format_event(
-        &self,
-        context: &FmtContext<'_, S, N>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let Some(span) = context.span(id) else { return };
         let mut fields = Fields::default();
-        let mut innermost = None;
-        for span in context.event_scope().into_iter().flat_map(Scope::from_root) {
-            innermost = Some(span.name());
-            let extensions = span.extensions();
-            let Some(text) = extensions.get::<FormattedFields<N>>() else {
-                continue;
-            };
-            if let Ok(Value::Object(of_span)) = serde_json::from_str(&text.fields) {
-                of_span
-                    .into_iter()
-                    .for_each(|(name, value)| fields.put(&name, value));
+        attributes.record(&mut fields);
+        span.extensions_mut().replace(fields);
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        let Some(span) = context.span(id) else { return };
+        if let Some(fields) = span.extensions_mut().get_mut::<Fields>() {
+            values.record(fields);
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        thread_local! {
+            static DRAFT: RefCell<Draft> = RefCell::default();
+        }
+        let write = |draft: &mut Draft| {
+            draft.clear();
+            if draft.compose(self.service, event, &context).is_ok() {
+                self.writer.write(&draft.line);
+            }
+        };
+        DRAFT.with(|draft| match draft.try_borrow_mut() {
+            Ok(mut draft) => write(&mut draft),
+            // A value that logs while it is being written comes here.
+            Err(_) => write(&mut Draft::default()),
+        });
+    }
+}
+
+/// A line that is being put together.
+#[derive(Default)]
+struct Draft {
+    line: Vec<u8>,
+    /// The fields of the event itself.
+    own: Fields,
+    /// The names that stand in the line.
+    names: Vec<&'static str>,
+}
+
+impl Draft {
+    fn clear(&mut self) {
+        self.line.clear();
+        self.own.clear();
+        self.names.clear();
+    }
+
+    fn compose<S>(
+        &mut self,
+        service: &str,
+        event: &Event<'_>,
+        context: &Context<'_, S>,
+    ) -> serde_json::Result<()>
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        event.record(&mut self.own);
+        let metadata = event.metadata();
+        let now = SystemClock.now();
+        let timestamp = now.to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
+        self.line.push(b'{');
+        self.head("timestamp", &timestamp)?;
+        self.head("level", metadata.level().as_str())?;
+        self.head("service", service)?;
+        self.head("target", metadata.target())?;
+        let scope = || context.event_scope(event).into_iter().flatten();
+        if let Some(innermost) = scope().next() {
+            self.head("span", innermost.name())?;
+        }
+        let Self { line, own, names } = self;
+        if let Some((_, message)) = own.pairs().find(|(name, _)| *name == MESSAGE) {
+            append(line, message);
+        }
+        // Only the event's own message counts.
+        names.push(MESSAGE);
+        append_new(line, names, own);
+        for span in scope() {
+            if let Some(fields) = span.extensions().get::<Fields>() {
+                append_new(line, names, fields);
             }
         }
-        fields.message = None;
-        event.record(&mut fields);
-        let line = self.line(event, innermost, fields).map_err(|_| fmt::Error)?;
-        writeln!(writer, "{line}")
+        line.extend_from_slice(b"}\n");
+        Ok(())
     }
-}
 
-impl FlatJson {
-    fn line(
-        &self,
-        event: &Event<'_>,
-        span: Option<&'static str>,
-        fields: Fields,
-    ) -> Result<String, serde_json::Error> {
-        let mut bytes = Vec::with_capacity(256);
-        let mut serializer = serde_json::Serializer::new(&mut bytes);
-        let mut line = serializer.serialize_map(None)?;
-        let timestamp = SystemClock
-            .now()
-            .to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
-        line.serialize_entry("timestamp", &timestamp)?;
-        line.serialize_entry("level", event.metadata().level().as_str())?;
-        line.serialize_entry("service", self.service)?;
-        line.serialize_entry("target", event.metadata().target())?;
-        if let Some(span) = span {
-            line.serialize_entry("span", span)?;
-        }
-        if let Some(message) = fields.message {
-            line.serialize_entry("message", &message)?;
-        }
-        for (name, value) in fields.others {
-            line.serialize_entry(&name, &value)?;
-        }
-        line.end()?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    /// Writes one of the members that every line has.
+    fn head(&mut self, name: &str, value: &str) -> serde_json::Result<()> {
+        self.separate();
+        serde_json::to_writer(&mut self.line, name)?;
+        self.line.push(b':');
+        serde_json::to_writer(&mut self.line, value)
     }
-}
 
-/// The message and the other fields of an event and its spans.
-#[derive(Default)]
-struct Fields {
-    message: Option<Value>,
-    others: Map<String, Value>,
-}
-
-impl Fields {
-    fn put(&mut self, name: &str, value: Value) {
-        if name == "message" {
-            self.message = Some(value);
-        } else if RESERVED.contains(&name) {
-            self.others.insert(format!("field.{name}"), value);
-        } else {
-            self.others.insert(name.to_owned(), value);
+    fn separate(&mut self) {
+        if self.line.len() > 1 {
+            self.line.push(b',');
         }
     }
 }
 
-impl Visit for Fields {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.put(field.name(), Value::String(format!("{value:?}")));
-    }
+/// Writes a member that is not the first one.
+fn append(line: &mut Vec<u8>, pair: &[u8]) {
+    line.push(b',');
+    line.extend_from_slice(pair);
+}
 
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field.name(), Value::from(value));
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field.name(), Value::from(value));
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field.name(), Value::from(value));
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field.name(), Value::from(value));
-    }
-
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.put(field.name(), Value::from(value));
-    }
-
-    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
-        let mut text = value.to_string();
-        let mut source = value.source();
-        while let Some(cause) = source {
-            text.push_str(": ");
-            text.push_str(&cause.to_string());
-            source = cause.source();
+/// Writes the fields whose names do not stand in the line yet.
+fn append_new(line: &mut Vec<u8>, names: &mut Vec<&'static str>, fields: &Fields) {
+    for (name, pair) in fields.pairs() {
+        if !names.contains(&name) {
+            names.push(name);
+            append(line, pair);
         }
-        self.put(field.name(), Value::String(text));
     }
 }

@@ -5,14 +5,14 @@
 //! `request.id`). Of two equal names the inner one counts.
 
 mod buffer;
+mod fields;
 mod json;
 #[cfg(test)]
 mod tests;
 
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, Write as _};
 
 use tracing::{Dispatch, Subscriber};
-use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
@@ -40,40 +40,36 @@ pub fn init(config: &Config, service: &'static str, writer: LogWriter) -> bool {
 pub fn dispatch(config: &Config, service: &'static str, writer: LogWriter) -> Dispatch {
     let filter = EnvFilter::builder().parse_lossy(&config.log_filter);
     let is_terminal = matches!(writer, LogWriter::Stderr) && io::stderr().is_terminal();
-    let writer = match writer {
-        LogWriter::Stderr => BoxMakeWriter::new(io::stderr),
-        LogWriter::Buffer(buffer) => BoxMakeWriter::new(buffer),
-    };
     let is_json = match config.log_format {
         LogFormat::Auto => config.is_production(),
         LogFormat::Human => false,
         LogFormat::Json => true,
     };
     let lines = if is_json {
-        json_lines(service, writer)
+        json::JsonLines { service, writer }.boxed()
     } else {
         human_lines(is_terminal, writer)
     };
     Dispatch::new(tracing_subscriber::registry().with(lines).with(filter))
 }
 
-type Lines<S> = Box<dyn Layer<S> + Send + Sync>;
-
-fn json_lines<S>(service: &'static str, writer: BoxMakeWriter) -> Lines<S>
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-{
-    let format = json::FlatJson { service };
-    fmt::layer()
-        .fmt_fields(JsonFields::new())
-        .event_format(format)
-        .with_writer(writer)
-        .boxed()
+impl LogWriter {
+    /// Writes whole lines at once. What can't be written is lost: there is nowhere to say so.
+    fn write(&self, lines: &[u8]) {
+        let _is_written = match self {
+            Self::Stderr => io::stderr().lock().write_all(lines),
+            Self::Buffer(buffer) => buffer.clone().write_all(lines),
+        };
+    }
 }
 
-fn human_lines<S>(is_terminal: bool, writer: BoxMakeWriter) -> Lines<S>
+fn human_lines<S>(is_terminal: bool, writer: LogWriter) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
+    let writer = match writer {
+        LogWriter::Stderr => BoxMakeWriter::new(io::stderr),
+        LogWriter::Buffer(buffer) => BoxMakeWriter::new(buffer),
+    };
     fmt::layer().with_ansi(is_terminal).with_writer(writer).boxed()
 }

@@ -88,6 +88,86 @@ fn text_of_strangers_cannot_break_a_json_line() {
 }
 
 #[test]
+fn a_field_that_is_recorded_later_stands_in_every_line_from_then_on_and_the_last_value_counts() {
+    let buffer = captured(&[("LOG_FORMAT", "json")], || {
+        let span = info_span!(
+            "request",
+            step = "read \"it\"",
+            level = "low",
+            order.id = tracing::field::Empty,
+            share = 0.5,
+        );
+        let _in_span = span.enter();
+        info!("before");
+        span.record("order.id", "o-3");
+        span.record("step", "a much longer step than the one before");
+        info!("between");
+        span.record("step", "end").record("share", f64::NAN);
+        tracing::record_all!(span, order.id = "o-4", level = tracing::field::debug("high"));
+        info!("after");
+    });
+    let shown: Vec<_> = buffer
+        .json_lines()
+        .iter()
+        .map(|line| {
+            let names = ["message", "step", "field.level", "order.id", "share"];
+            names.map(|name| line.get(name).cloned())
+        })
+        .collect();
+    let some = |values: [Value; 5]| values.map(Some);
+    let mut expected = [
+        some([
+            json!("before"),
+            json!("read \"it\""),
+            json!("low"),
+            Value::Null,
+            json!(0.5),
+        ]),
+        some([
+            json!("between"),
+            json!("a much longer step than the one before"),
+            json!("low"),
+            json!("o-3"),
+            json!(0.5),
+        ]),
+        some([
+            json!("after"),
+            json!("end"),
+            json!("\"high\""),
+            json!("o-4"),
+            Value::Null,
+        ]),
+    ];
+    expected[0][3] = None;
+    assert_eq!(shown, expected);
+}
+
+#[test]
+fn no_name_stands_twice_in_a_line() {
+    let buffer = captured(&[("LOG_FORMAT", "json")], || {
+        let _outer = info_span!("outer", a = 1, b = 1, message = "no").entered();
+        let inner = info_span!("inner", a = 2, b = 2, c = 2).entered();
+        inner.record("c", 3);
+        info!(a = 3, d = -3_i64, "hello");
+    });
+    let text = buffer.text();
+    for pair in [
+        r#""a":3"#,
+        r#""b":2"#,
+        r#""c":3"#,
+        r#""d":-3"#,
+        r#""message":"hello""#,
+    ] {
+        let (_, rest) = text
+            .split_once(pair)
+            .unwrap_or_else(|| panic!("{pair} is not in {text}"));
+        let name = pair.split(':').next().unwrap();
+        assert!(!rest.contains(name), "{name} stands twice in {text}");
+        assert_eq!(text.matches(name).count(), 1, "{text}");
+    }
+}
+
+#[test]
 fn an_error_is_written_with_its_causes() {
     #[derive(Debug, thiserror::Error)]
     #[error("cannot read the tape")]
