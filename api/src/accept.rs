@@ -32,11 +32,16 @@ pub(crate) fn new_order_id() -> OrderId {
     OrderId(Uuid::now_v7())
 }
 
-/// The answer that a request for `order` gets, and gets again under its idempotency key.
-pub(crate) fn answer_of(order: &Order, hours: MarketHours) -> SavedAnswer {
+/// The body of the answer that a request for `order` gets.
+pub(crate) fn body_of(order: &Order, hours: MarketHours) -> String {
+    OrderView::of(order, hours, &Beside::default()).text()
+}
+
+/// The answer that a request for `order` gets again under its idempotency key.
+fn answer_of(order: &Order, hours: MarketHours) -> SavedAnswer {
     SavedAnswer {
         status: 200,
-        body: OrderView::of(order, hours, &Beside::default()).json().to_string(),
+        body: body_of(order, hours),
         headers: serde_json::json!({}),
         order_id: Some(order.id),
     }

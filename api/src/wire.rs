@@ -3,6 +3,7 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use poem_openapi::registry::MetaSchema;
 use poem_openapi::types::{ParseError, ParseFromJSON, ParseResult, ToJSON};
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 /// An instant: RFC 3339 in UTC with `Z` and microseconds.
@@ -68,6 +69,12 @@ output_type!(
     |time| Value::String(time.text())
 );
 
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text())
+    }
+}
+
 macro_rules! name_types {
     ($($(#[$doc:meta])* $type:ident = $name:literal: [$($value:literal),+ $(,)?];)+) => {$(
         $(#[$doc])*
@@ -84,6 +91,12 @@ macro_rules! name_types {
             },
             |name| Value::from(name.0)
         );
+
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.0)
+            }
+        }
 
         impl ParseFromJSON for $type {
             fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
@@ -137,6 +150,12 @@ pub struct AnyJson(pub Value);
 output_type!(AnyJson, "object", MetaSchema::new("object"), |json| json
     .0
     .clone());
+
+impl Serialize for AnyJson {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
 
 impl ParseFromJSON for Time {
     fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {

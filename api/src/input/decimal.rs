@@ -10,6 +10,7 @@ use std::borrow::Cow;
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
 use poem_openapi::types::{ParseError, ParseFromJSON, ParseFromParameter, ParseResult, ToJSON, Type};
 use rust_decimal::Decimal;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 use thiserror::Error;
 
@@ -183,6 +184,12 @@ impl ParseFromParameter for Dec {
 impl ToJSON for Dec {
     fn to_json(&self) -> Option<Value> {
         Some(Value::String(self.canonical()))
+    }
+}
+
+impl Serialize for Dec {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.canonical())
     }
 }
 

@@ -23,7 +23,7 @@ impl OrderAnswer {
         if let Some(saved) = &accepted.replay {
             return Self(idempotency::replay(saved));
         }
-        let body = accept::answer_of(&accepted.order, app.rules.hours).body;
+        let body = accept::body_of(&accepted.order, app.rules.hours);
         Self(Response::builder().content_type("application/json").body(body))
     }
 

@@ -8,6 +8,7 @@ mod request;
 pub(crate) mod tests;
 mod view;
 mod words;
+mod write;
 
 use std::sync::Arc;
 

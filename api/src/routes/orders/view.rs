@@ -188,6 +188,12 @@ impl OrderView {
     pub fn json(&self) -> Value {
         self.to_json().unwrap_or_default()
     }
+
+    /// The text of [`Self::json`], made without it.
+    pub fn text(&self) -> String {
+        // Strings under string keys in a buffer of our own: nothing here can fail.
+        serde_json::to_string(self).unwrap_or_else(|_| self.json().to_string())
+    }
 }
 
 fn expires_at(order: &Order, hours: MarketHours) -> Option<DateTime<Utc>> {
