@@ -4,6 +4,8 @@
 //! 2. Pairs such as `BTC/USD` are one key: `/v2/positions/BTC/USD` is routed as `/v2/positions/BTC%2FUSD`.
 //! 3. Poem takes a colon inside a segment as a parameter; [`PathTable::find`] compares such paths literally.
 
+use std::borrow::Cow;
+
 use poem::http::Uri;
 use poem::http::uri::PathAndQuery;
 use serde_json::Value;
@@ -83,7 +85,7 @@ impl PathTable {
 
     /// The documented path that `path` is; a literal one wins over one with parameters.
     pub fn find(&self, path: &str) -> Option<&KnownPath> {
-        let path = joined_pair(path).unwrap_or_else(|| path.to_owned());
+        let path = joined_pair(path).map_or(Cow::Borrowed(path), Cow::Owned);
         let literal = self.paths.iter().find(|known| known.pattern == path);
         literal.or_else(|| self.paths.iter().find(|known| known.matches(&path)))
     }

@@ -1,9 +1,11 @@
 //! API keys: `APCA-API-KEY-ID` + `APCA-API-SECRET-KEY`, or both as `Authorization: Basic`.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use platform::secrets::sha256;
-use poem::http::{HeaderMap, header};
+use poem::http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use subtle::ConstantTimeEq as _;
 
 use super::Principal;
@@ -12,26 +14,26 @@ use crate::app::App;
 use crate::problem::{Code, Problem};
 
 /// The header with the public part.
-pub(super) const KEY_ID: &str = "apca-api-key-id";
+static KEY_ID: HeaderName = HeaderName::from_static("apca-api-key-id");
 
 /// The header with the secret part.
-pub(super) const SECRET: &str = "apca-api-secret-key";
+static SECRET: HeaderName = HeaderName::from_static("apca-api-secret-key");
 
 /// Both parts may be this long; ours are much shorter.
 const PART_BYTES_MAX: usize = 256;
 
 /// The two parts of an API key, as they were sent.
 #[derive(Debug, PartialEq, Eq)]
-struct ApiKey {
-    id: String,
-    secret: String,
+struct ApiKey<'a> {
+    id: Cow<'a, str>,
+    secret: Cow<'a, str>,
 }
 
 /// Who sends these headers.
 pub(super) async fn authenticate(headers: &HeaderMap, app: &App) -> Result<Principal, Problem> {
     let key = read(headers).ok_or_else(not_authorized)?;
     let known = app.credentials.get(&app.store, &key.id).await?;
-    let proof = sha256(&key.secret);
+    let proof = sha256(key.secret.as_ref());
     // An unknown key is compared, too, so that the time does not tell which keys exist.
     let kept = known.as_ref().map_or([0; 32], Known::hash);
     let is_right = bool::from(proof.ct_eq(&kept));
@@ -47,22 +49,22 @@ fn not_authorized() -> Problem {
     Problem::new(Code::NotAuthorized, "request is not authorized")
 }
 
-fn read(headers: &HeaderMap) -> Option<ApiKey> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let key = match (text(KEY_ID), text(SECRET)) {
+fn read(headers: &HeaderMap) -> Option<ApiKey<'_>> {
+    let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let key = match (text(&KEY_ID), text(&SECRET)) {
         (Some(id), Some(secret)) => ApiKey {
-            id: id.to_owned(),
-            secret: secret.to_owned(),
+            id: id.into(),
+            secret: secret.into(),
         },
         // Half a pair is a mistake, whatever else is there.
         (Some(_), None) | (None, Some(_)) => return None,
-        (None, None) => basic(text(header::AUTHORIZATION.as_str())?)?,
+        (None, None) => basic(text(&AUTHORIZATION)?)?,
     };
     let fits = |part: &str| (1..=PART_BYTES_MAX).contains(&part.len()) && !part.contains('\0');
     (fits(&key.id) && fits(&key.secret)).then_some(key)
 }
 
-fn basic(authorization: &str) -> Option<ApiKey> {
+fn basic(authorization: &str) -> Option<ApiKey<'static>> {
     let (scheme, encoded) = authorization.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;
@@ -71,14 +73,17 @@ fn basic(authorization: &str) -> Option<ApiKey> {
     let text = String::from_utf8(decoded).ok()?;
     let (id, secret) = text.split_once(':')?;
     Some(ApiKey {
-        id: id.to_owned(),
-        secret: secret.to_owned(),
+        id: id.to_owned().into(),
+        secret: secret.to_owned().into(),
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const KEY_ID: &str = "apca-api-key-id";
+    const SECRET: &str = "apca-api-secret-key";
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
         pairs

@@ -26,6 +26,7 @@ const TOUCH_EVERY: TimeDelta = TimeDelta::seconds(60);
 #[derive(Debug, Clone)]
 pub(super) struct Known {
     stored: Arc<StoredCredential>,
+    scopes: Arc<[String]>,
     is_touched: Arc<AtomicBool>,
 }
 
@@ -46,7 +47,7 @@ impl Known {
             user: self.stored.user_id,
             account: self.stored.account_id,
             credential: self.stored.credential_id,
-            scopes: self.stored.scopes.clone(),
+            scopes: Arc::clone(&self.scopes),
             role: self.stored.role,
         }
     }
@@ -95,6 +96,7 @@ impl CredentialCache {
             return Ok(None);
         };
         let known = Known {
+            scopes: stored.scopes.as_slice().into(),
             stored: Arc::new(stored),
             is_touched: Arc::default(),
         };

@@ -32,7 +32,7 @@ pub struct Principal {
     /// How they proved who they are.
     pub credential: CredentialId,
     /// What the credential may do.
-    pub scopes: Vec<String>,
+    pub scopes: Arc<[String]>,
     /// The user's role.
     pub role: Role,
 }
@@ -74,7 +74,7 @@ impl Principal {
             user: UserId(Uuid::from_u128(1)),
             account: AccountId(Uuid::from_u128(2)),
             credential: CredentialId(Uuid::from_u128(3)),
-            scopes: vec!["trading".into()],
+            scopes: ["trading".into()].into(),
             role: Role::Standard,
         }
     }
@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn a_missing_scope_is_named() {
         let principal = Principal {
-            scopes: vec!["data".into()],
+            scopes: ["data".into()].into(),
             ..Principal::example()
         };
         assert!(principal.require("data").is_ok());

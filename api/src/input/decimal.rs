@@ -60,18 +60,21 @@ impl Dec {
     pub fn from_json(value: &Value) -> Result<Self, NumberError> {
         match value {
             Value::String(text) => Self::from_text(text),
-            Value::Number(token) => Self::from_token(&token.to_string()),
+            Value::Number(token) => Self::from_token(token.as_str()),
             Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => Err(NumberError::NotANumber),
         }
     }
 
     /// The canonical text: no exponent, no trailing zeros, no negative zero.
     pub fn canonical(self) -> String {
-        let value = self.0.normalize();
-        if value.is_zero() {
-            "0".to_owned()
+        self.normalized().to_string()
+    }
+
+    fn normalized(self) -> Decimal {
+        if self.0.is_zero() {
+            Decimal::ZERO
         } else {
-            value.to_string()
+            self.0.normalize()
         }
     }
 }
@@ -117,19 +120,26 @@ impl<'a> Parts<'a> {
             return Err(NumberError::ExponentOutOfRange);
         }
         let fraction = self.fraction.trim_end_matches('0');
-        let digits = format!("{}{fraction}", self.whole);
-        let digits = digits.trim_start_matches('0');
+        let whole = self.whole.trim_start_matches('0');
+        // Zeros behind the point are no significant digits where nothing stands before it.
+        let significant = if whole.is_empty() {
+            fraction.trim_start_matches('0')
+        } else {
+            fraction
+        };
+        let count = whole.len() + significant.len();
         let scale = i64::try_from(fraction.len()).unwrap_or(i64::MAX) - exponent;
         let shift = usize::try_from(-scale).unwrap_or(0);
-        if digits.is_empty() {
+        if count == 0 {
             return Ok(Dec(Decimal::ZERO));
         }
-        if digits.len() + shift > DIGITS_MAX {
+        if count + shift > DIGITS_MAX {
             return Err(NumberError::TooManyDigits);
         }
-        let units: i128 = format!("{digits}{}", "0".repeat(shift))
-            .parse()
-            .map_err(|_| NumberError::TooManyDigits)?;
+        let zeros = std::iter::repeat_n(b'0', shift);
+        let digits = whole.bytes().chain(significant.bytes()).chain(zeros);
+        // So few digits always fit.
+        let units = digits.fold(0_i128, |units, digit| units * 10 + i128::from(digit - b'0'));
         let signed = if self.is_negative { -units } else { units };
         let scale = u32::try_from(scale.max(0)).map_err(|_| NumberError::TooManyDigits)?;
         Decimal::try_from_i128_with_scale(signed, scale)
@@ -189,7 +199,7 @@ impl ToJSON for Dec {
 
 impl Serialize for Dec {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.canonical())
+        serializer.collect_str(&self.normalized())
     }
 }
 

@@ -3,6 +3,7 @@
 //! `null` and an absent member are the same. What is read is marked as known, so that routes of our own can refuse the
 //! rest ([`Fields::refuse_unknown`]), while Alpaca's contract wants it ignored.
 
+#[cfg(test)]
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::str::FromStr;
@@ -18,7 +19,7 @@ use crate::problem::{Code, FieldError, Problem};
 #[derive(Debug)]
 pub struct Fields {
     members: Map<String, Value>,
-    known: BTreeSet<String>,
+    known: Vec<&'static str>,
     faults: Vec<(Code, FieldError)>,
 }
 
@@ -27,7 +28,7 @@ impl Fields {
     pub fn new(members: Map<String, Value>) -> Self {
         Self {
             members,
-            known: BTreeSet::new(),
+            known: Vec::new(),
             faults: Vec::new(),
         }
     }
@@ -39,18 +40,18 @@ impl Fields {
     }
 
     /// The member `name`, unless it is absent or null.
-    fn take(&mut self, name: &str) -> Option<Value> {
-        self.known.insert(name.to_owned());
+    fn take(&mut self, name: &'static str) -> Option<Value> {
+        self.known.push(name);
         self.members.remove(name).filter(|value| !value.is_null())
     }
 
     /// Whether the member `name` is there and not null.
-    pub fn has(&mut self, name: &str) -> bool {
+    pub fn has(&mut self, name: &'static str) -> bool {
         self.take(name).is_some()
     }
 
     /// A string.
-    pub fn text(&mut self, name: &str) -> Option<String> {
+    pub fn text(&mut self, name: &'static str) -> Option<String> {
         match self.take(name)? {
             Value::String(text) => Some(text),
             Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) | Value::Null => {
@@ -61,7 +62,7 @@ impl Fields {
     }
 
     /// A string that a type of ours reads; its fault is told in `wording` followed by the text.
-    pub fn parsed<T: FromStr>(&mut self, name: &str, code: Code, wording: &str) -> Option<T> {
+    pub fn parsed<T: FromStr>(&mut self, name: &'static str, code: Code, wording: &str) -> Option<T> {
         let text = self.text(name)?;
         text.parse().map_or_else(
             |_| {
@@ -73,7 +74,7 @@ impl Fields {
     }
 
     /// A number, as a string or a token.
-    pub fn decimal(&mut self, name: &str) -> Option<Decimal> {
+    pub fn decimal(&mut self, name: &'static str) -> Option<Decimal> {
         let value = self.take(name)?;
         match Dec::from_json(&value) {
             Ok(Dec(number)) => Some(number),
@@ -85,7 +86,11 @@ impl Fields {
     }
 
     /// A number that `make` accepts, such as a price.
-    pub fn amount<T>(&mut self, name: &str, make: impl Fn(Decimal) -> Result<T, AmountError>) -> Option<T> {
+    pub fn amount<T>(
+        &mut self,
+        name: &'static str,
+        make: impl Fn(Decimal) -> Result<T, AmountError>,
+    ) -> Option<T> {
         let number = self.decimal(name)?;
         match make(number) {
             Ok(amount) => Some(amount),
@@ -97,7 +102,7 @@ impl Fields {
     }
 
     /// A boolean; clients also write it as a string, in any case.
-    pub fn boolean(&mut self, name: &str) -> Option<bool> {
+    pub fn boolean(&mut self, name: &'static str) -> Option<bool> {
         let flag = match self.take(name)? {
             Value::Bool(flag) => Some(flag),
             Value::String(text) => super::query::parse_boolean(&text),
@@ -118,7 +123,7 @@ impl Fields {
         let unknown: Vec<String> = self
             .members
             .keys()
-            .filter(|name| !self.known.contains(*name))
+            .filter(|name| !self.known.contains(&name.as_str()))
             .cloned()
             .collect();
         for name in unknown {
@@ -136,7 +141,7 @@ impl Fields {
     /// Every member that was asked for.
     #[cfg(test)]
     pub(crate) fn asked_for(&self) -> BTreeSet<String> {
-        self.known.clone()
+        self.known.iter().map(|name| (*name).to_owned()).collect()
     }
 
     /// How many faults were found so far.
@@ -146,8 +151,8 @@ impl Fields {
 
     /// Whether a fault of the member `name` was found.
     pub fn has_fault_at(&self, name: &str) -> bool {
-        let pointer = format!("/{name}");
-        self.faults.iter().any(|(_, error)| error.place() == pointer)
+        let is_there = |place: &str| place.strip_prefix('/') == Some(name);
+        self.faults.iter().any(|(_, error)| is_there(error.place()))
     }
 }
 

@@ -82,9 +82,12 @@ impl RequestContext {
 
     /// Notes who is asking, in the span.
     pub fn record_principal(&self, ids: PrincipalIds) {
-        self.inner.span.record("user.id", display(ids.user));
-        self.inner.span.record("account.id", display(ids.account));
-        self.inner.span.record("credential.id", display(ids.credential));
+        tracing::record_all!(
+            self.inner.span,
+            user.id = display(ids.user),
+            account.id = display(ids.account),
+            credential.id = display(ids.credential),
+        );
     }
 
     /// Notes which order the request is about, in the span.

@@ -44,8 +44,7 @@ impl<E: Endpoint> Endpoint for ObserveEndpoint<E> {
         let route = self
             .paths
             .find(context.path())
-            .map_or("-", |known| known.pattern())
-            .to_owned();
+            .map_or("-", |known| known.pattern());
         request.set_data(context.clone());
         let span = context.span().clone();
         let answering = AssertUnwindSafe(self.inner.call(request).instrument(span.clone())).catch_unwind();

@@ -118,7 +118,12 @@ pub fn find_asset<'a>(catalogue: &'a Catalogue, symbol: &str) -> Result<&'a Asse
     })
 }
 
-fn required<T: std::str::FromStr>(fields: &mut Fields, name: &str, code: Code, wording: &str) -> Option<T> {
+fn required<T: std::str::FromStr>(
+    fields: &mut Fields,
+    name: &'static str,
+    code: Code,
+    wording: &str,
+) -> Option<T> {
     let value = fields.parsed(name, code, wording);
     if value.is_none() && !fields.has_fault_at(name) {
         fields.refuse(code, name, format!("{wording}: {name} is required"));
