@@ -99,7 +99,8 @@ async fn quotes_for<'a>(
     if assets.is_empty() {
         return HashMap::new();
     }
-    app.quotes(&assets, Purpose::Risk).await
+    // What few requests need is boxed, here and below: the future of every request would have room for it.
+    Box::pin(app.quotes(&assets, Purpose::Risk)).await
 }
 
 /// Accepts the orders of many requests together: what waits while a batch is being committed is the next batch.
@@ -176,7 +177,7 @@ pub(crate) async fn accept(
         answers.push(match answer {
             Ok(answer) => answer.map_err(Problem::from),
             Err(StoreError::CommitUnknown(lost)) => {
-                let found = app.store.order(account, id).await;
+                let found = Box::pin(app.store.order(account, id)).await;
                 after_lost_commit(id, found, &lost)
             }
             Err(error) => Err(error.into()),

@@ -92,7 +92,8 @@ impl CredentialCache {
         if let Some(known) = self.known.get(key_id).await {
             return Ok(Some(known));
         }
-        let Some(stored) = store.find_credential(key_id).await? else {
+        // Boxed: it is needed about once a second, and the future of every request would have room for it.
+        let Some(stored) = Box::pin(store.find_credential(key_id)).await? else {
             return Ok(None);
         };
         let known = Known {
@@ -100,7 +101,7 @@ impl CredentialCache {
             stored: Arc::new(stored),
             is_touched: Arc::default(),
         };
-        self.known.insert(key_id.to_owned(), known.clone()).await;
+        Box::pin(self.known.insert(key_id.to_owned(), known.clone())).await;
         Ok(Some(known))
     }
 }

@@ -9,9 +9,11 @@
 mod body;
 mod context;
 mod observe;
+mod pairs;
 mod time;
 
 pub use body::LimitBody;
 pub use context::{REQUEST_ID, RequestContext};
 pub use observe::Observe;
+pub use pairs::RoutePairs;
 pub use time::LimitReadTime;

@@ -47,7 +47,9 @@ impl<E: Endpoint> Endpoint for ObserveEndpoint<E> {
             .map_or("-", |known| known.pattern());
         request.set_data(context.clone());
         let span = context.span().clone();
-        let answering = AssertUnwindSafe(self.inner.call(request).instrument(span.clone())).catch_unwind();
+        // Boxed: the future of a whole request is large, and everything around it would copy it.
+        let answering = Box::pin(self.inner.call(request)).instrument(span.clone());
+        let answering = AssertUnwindSafe(answering).catch_unwind();
         let answered = answering.await;
         let _entered = span.enter();
         let mut response = match answered {
@@ -74,6 +76,8 @@ impl<E: Endpoint> Endpoint for ObserveEndpoint<E> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use domain::id::OrderId;
     use platform::Config;
     use platform::telemetry::{self, LogBuffer, LogWriter};
@@ -84,6 +88,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::middleware::LimitReadTime;
 
     /// The answer to `GET path` and the lines that were logged on the way.
     async fn observed(path: &str) -> (Response, Vec<Value>) {
@@ -172,5 +177,21 @@ mod tests {
             (&lines[0]["http.route"], &lines[0]["error.code"]),
             (&json!("-"), &json!("endpoint_not_found"))
         );
+    }
+
+    #[test]
+    fn the_future_of_a_request_does_not_hold_the_large_one_inside() {
+        let large = make(|request: Request| async move {
+            let room = [request.uri().path().len(); 1024];
+            tokio::task::yield_now().await;
+            Ok::<_, poem::Error>(room.map(|length| length.to_string()).concat())
+        });
+        let inside = size_of_val(&large.call(Request::default()));
+        assert!(inside > 8192, "{inside}");
+        let router = large.with(LimitReadTime(Duration::from_secs(1))).with(Observe {
+            paths: Arc::default(),
+        });
+        let whole = size_of_val(&router.call(Request::default()));
+        assert!(whole < 2048, "{whole}");
     }
 }

@@ -32,10 +32,13 @@ impl<E: Endpoint> Endpoint for LimitReadTimeEndpoint<E> {
     type Output = E::Output;
 
     async fn call(&self, request: Request) -> poem::Result<Self::Output> {
-        if ![Method::GET, Method::HEAD].contains(request.method()) {
-            return self.inner.call(request).await;
+        let is_read = [Method::GET, Method::HEAD].contains(request.method());
+        // Boxed, as in `Observe`: each layer around would hold and move the whole of it, and here twice.
+        let answering = Box::pin(self.inner.call(request));
+        if !is_read {
+            return answering.await;
         }
-        tokio::time::timeout(self.limit, self.inner.call(request))
+        tokio::time::timeout(self.limit, answering)
             .await
             .unwrap_or_else(|_| Err(Problem::new(Code::TimedOut, "the answer took too long").into()))
     }

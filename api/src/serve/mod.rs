@@ -11,8 +11,8 @@ use poem::{Endpoint, EndpointExt as _, Response, Route, Server};
 use tokio::net::TcpListener;
 
 use crate::app::App;
-use crate::middleware::{LimitBody, LimitReadTime, Observe};
-use crate::paths::{self, PathTable};
+use crate::middleware::{LimitBody, LimitReadTime, Observe, RoutePairs};
+use crate::paths::PathTable;
 use crate::{docs_page, openapi};
 
 /// How long a request may take.
@@ -49,12 +49,7 @@ fn router_within(times: Times, app: Arc<App>) -> impl Endpoint<Output = Response
             bytes_max,
             time_max: times.body,
         })
-        .before(|mut request| async move {
-            if let Some(uri) = paths::routed(request.uri()) {
-                *request.uri_mut() = uri;
-            }
-            Ok(request)
-        })
+        .with(RoutePairs)
         .with(Observe {
             paths: Arc::new(table),
         })

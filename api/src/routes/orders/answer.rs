@@ -36,7 +36,8 @@ impl OrderAnswer {
         let Some(key) = key else {
             return Ok(None);
         };
-        let saved = app.store.saved_answer(principal.account, key).await?;
+        // Boxed: most requests have no key, and their future would have room for this.
+        let saved = Box::pin(app.store.saved_answer(principal.account, key)).await?;
         Ok(saved.transpose()?.map(|saved| Self(idempotency::replay(&saved))))
     }
 }
