@@ -13,6 +13,7 @@ mod tests;
 use std::io::{self, IsTerminal as _, Write as _};
 
 use tracing::{Dispatch, Subscriber};
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
@@ -38,7 +39,6 @@ pub fn init(config: &Config, service: &'static str, writer: LogWriter) -> bool {
 
 /// The same logging without installing it, for `tracing::dispatcher::with_default` in a test.
 pub fn dispatch(config: &Config, service: &'static str, writer: LogWriter) -> Dispatch {
-    let filter = EnvFilter::builder().parse_lossy(&config.log_filter);
     let is_terminal = matches!(writer, LogWriter::Stderr) && io::stderr().is_terminal();
     let is_json = match config.log_format {
         LogFormat::Auto => config.is_production(),
@@ -50,7 +50,53 @@ pub fn dispatch(config: &Config, service: &'static str, writer: LogWriter) -> Di
     } else {
         human_lines(is_terminal, writer)
     };
-    Dispatch::new(tracing_subscriber::registry().with(lines).with(filter))
+    Dispatch::new(
+        tracing_subscriber::registry()
+            .with(lines)
+            .with(filter(&config.log_filter)),
+    )
+}
+
+/// What `text` lets through, in the syntax of `RUST_LOG`.
+fn filter<S>(text: &str) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    by_target(text).map_or_else(|| EnvFilter::builder().parse_lossy(text).boxed(), Targets::boxed)
+}
+
+/// The same filter where `text` names targets and levels only: [`EnvFilter`] takes a lock whenever a span is made,
+/// entered, left or closed, since it may have to know spans.
+fn by_target(text: &str) -> Option<Targets> {
+    let mut targets = None;
+    for directive in text.split(',').filter(|directive| !directive.is_empty()) {
+        let known: Targets = targets.unwrap_or_default();
+        targets = Some(match directive.split_once('=') {
+            Some((target, level)) if is_path(target) => known.with_target(target, level_of(level)?),
+            Some(_) => return None,
+            None => known.with_default(level_of(directive)?),
+        });
+    }
+    targets
+}
+
+fn is_path(target: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b':');
+    !target.is_empty() && target.bytes().all(is_plain)
+}
+
+fn level_of(name: &str) -> Option<LevelFilter> {
+    let known = [
+        LevelFilter::OFF,
+        LevelFilter::ERROR,
+        LevelFilter::WARN,
+        LevelFilter::INFO,
+        LevelFilter::DEBUG,
+        LevelFilter::TRACE,
+    ];
+    known
+        .into_iter()
+        .find(|level| level.to_string().eq_ignore_ascii_case(name))
 }
 
 impl LogWriter {

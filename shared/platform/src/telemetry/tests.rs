@@ -238,6 +238,60 @@ fn the_filter_decides_what_is_written() {
 }
 
 #[test]
+fn a_filter_of_targets_and_levels_decides_as_the_general_one_does() {
+    let written = |filter: &str| {
+        let name = |name: &str| match name {
+            "LOG_FORMAT" => Some("json".to_owned()),
+            "RUST_LOG" => Some(filter.to_owned()),
+            _ => None,
+        };
+        let (config, buffer) = (Config::from_lookup(name).unwrap(), LogBuffer::new());
+        let dispatch = dispatch(&config, "api", LogWriter::Buffer(buffer.clone()));
+        with_default(&dispatch, || {
+            tracing::error!(target: "sqlx::query", "1");
+            tracing::debug!(target: "sqlx", "2");
+            tracing::warn!(target: "sqlxx", "3");
+            let _span = info_span!(target: "arbion::run", "request").entered();
+            tracing::trace!(target: "arbion::run", "4");
+            tracing::info!(target: "arbion", "5");
+        });
+        let messages = buffer.json_lines();
+        let messages = messages.iter().filter_map(|line| line["message"].as_str());
+        messages.map(str::to_owned).collect::<String>()
+    };
+    for (filter, expected) in [
+        ("info", "135"),
+        ("trace", "12345"),
+        ("OFF", ""),
+        ("warn,sqlx::query=off", "3"),
+        ("sqlx::query=off,warn", "3"),
+        ("sqlx::query=info,arbion=Debug", "15"),
+        ("arbion=info,arbion::run=trace", "45"),
+        // A target is a prefix.
+        ("error,,sqlx=debug", "123"),
+    ] {
+        assert!(by_target(filter).is_some(), "{filter}");
+        assert_eq!(written(filter), expected, "{filter}");
+        // A directive for spans that do not exist makes the general filter of it.
+        let general = format!("{filter},[no_such_span]=trace");
+        assert!(by_target(&general).is_none(), "{general}");
+        assert_eq!(written(&general), expected, "{general}");
+    }
+    assert_eq!(written("off,[request]=trace"), "45");
+    for filter in [
+        "",
+        "arbion",
+        "arbion=",
+        "arbion=loud",
+        "=info",
+        "[request]=info",
+        "a[{b}]=info",
+    ] {
+        assert!(by_target(filter).is_none(), "{filter}");
+    }
+}
+
+#[test]
 fn installing_twice_is_harmless() {
     let config = config(&[("RUST_LOG", "error")]);
     let first = init(&config, "api", LogWriter::Buffer(LogBuffer::new()));
