@@ -45,6 +45,14 @@ pub(crate) fn routes(route: Route, json: String) -> Route {
         .at("/docs/*path", get(asset))
 }
 
+/// Whether [`routes`] has an answer for `path`.
+pub(crate) fn has(path: &str) -> bool {
+    let of_pages = path
+        .strip_prefix("/docs")
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    of_pages || path == DOCUMENT_PATH
+}
+
 /// The page's own links are relative to `/docs/`.
 #[handler]
 fn to_docs() -> Response {
@@ -77,4 +85,19 @@ fn serve(path: &str) -> poem::Result<Response> {
         response = response.header(header::CONTENT_ENCODING, "gzip");
     }
     Ok(response.body(file.bytes.into_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pages_have_every_path_of_theirs_and_no_other() {
+        for (path, _) in PATHS {
+            assert!(has(path), "{path}");
+        }
+        for other in ["/", "/docsx", "/openapi.jsonx", "/v2/orders", "/v2/docs", ""] {
+            assert!(!has(other), "{other}");
+        }
+    }
 }

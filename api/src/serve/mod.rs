@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use platform::Shutdown;
 use poem::listener::TcpAcceptor;
-use poem::{Endpoint, EndpointExt as _, Response, Route, Server};
+use poem::{Endpoint, EndpointExt as _, Request, Response, Route, Server};
 use tokio::net::TcpListener;
 
 use crate::app::App;
@@ -41,8 +41,11 @@ fn router_within(times: Times, app: Arc<App>) -> impl Endpoint<Output = Response
         table.add(path, methods);
     }
     let bytes_max = app.rules.max_body_bytes;
-    docs_page::routes(Route::new(), openapi::text(&document))
-        .nest("/", openapi::service())
+    let routes = Routes {
+        pages: docs_page::routes(Route::new(), openapi::text(&document)),
+        operations: openapi::service(),
+    };
+    routes
         .data(app)
         .with(LimitReadTime(times.read))
         .with(LimitBody {
@@ -53,6 +56,28 @@ fn router_within(times: Times, app: Arc<App>) -> impl Endpoint<Output = Response
         .with(Observe {
             paths: Arc::new(table),
         })
+}
+
+/// The pages beside the operations. They are told apart here, since a nested router of poem parses each path once more.
+struct Routes<P, O> {
+    pages: P,
+    operations: O,
+}
+
+impl<P, O> Endpoint for Routes<P, O>
+where
+    P: Endpoint<Output = Response>,
+    O: Endpoint<Output = Response>,
+{
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> poem::Result<Response> {
+        if docs_page::has(request.uri().path()) {
+            self.pages.call(request).await
+        } else {
+            self.operations.call(request).await
+        }
+    }
 }
 
 /// A port that is open: connections wait in it until [`Listening::run`].
