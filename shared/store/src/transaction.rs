@@ -1,5 +1,7 @@
 //! Transactions: begun rightly on each database, tried again where that is safe, counted by name.
 
+mod two_steps;
+
 use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,6 +12,7 @@ use sea_orm::{
     SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
 
+pub(crate) use self::two_steps::Script;
 use crate::{Store, StoreError};
 
 /// How often a transaction is run before a deadlock or serialization failure is the caller's.

@@ -1,14 +1,12 @@
-//! Accepting in one round trip where that is safe, and under locks where it is not.
+//! Accepting by a short way where that is safe, and under locks where it is not.
 //!
-//! 1. A batch is decided on state that is remembered from the batches before, and written by one statement that
-//!    compares versions ([`super::express`]). Nothing is remembered of what the database did not confirm.
+//! 1. A batch is decided on state that is remembered from the batches before, and written all at once if no version has
+//!    moved ([`super::express`]). Nothing is remembered of what the database did not confirm.
 //! 2. A refusal is never given on remembered state: another process may have freed what it lacks. All orders of a user
 //!    who would be refused one are decided again under locks, in their order.
 //! 3. So is whoever is not remembered, whose version has moved, or whose names may be taken. The locked path is also how
 //!    users and accounts come to be remembered.
 //! 4. A batch that the database will not have is halved until the order is found that spoils it.
-//!
-//! On SQLite, where nobody else writes and a statement costs no round trip, every batch takes the locked path.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -16,7 +14,6 @@ use chrono::NaiveDate;
 use domain::account::Balance;
 use domain::id::{AccountId, AssetId, ClientOrderId, UserId};
 use domain::position::Position;
-use sea_orm::DbBackend;
 use tokio::sync::Mutex;
 
 use super::accept::{AcceptContext, AcceptRequest, Accepted, Refusal, decide};
@@ -77,11 +74,7 @@ impl Acceptor {
     pub async fn accept(&self, requests: &[AcceptRequest], context: &AcceptContext<'_>) -> Vec<Answer> {
         let mut held = self.held.lock().await;
         let mut answers: Vec<Option<Answer>> = requests.iter().map(|_| None).collect();
-        let mut locked: Vec<usize> = (0..requests.len()).collect();
-        let mut is_lost = false;
-        if self.store.backend() == DbBackend::Postgres {
-            (locked, is_lost) = self.express(&mut held, requests, context, &mut answers).await;
-        }
+        let (locked, is_lost) = self.express(&mut held, requests, context, &mut answers).await;
         // Halves wait on a stack, the earlier one on top.
         let mut parts = vec![locked];
         while let Some(mut places) = parts.pop() {
@@ -113,8 +106,8 @@ impl Acceptor {
             .collect()
     }
 
-    /// Tries the way of one round trip. Answers the places of those that have to take the other one, in their order, and
-    /// whether the answer to the statement was lost: then it is found out, and fenced off, under the locks.
+    /// Tries the short way. Answers the places of those that have to take the other one, in their order, and
+    /// whether the answer to the writing was lost: then it is found out, and fenced off, under the locks.
     async fn express(
         &self,
         held: &mut Held,

@@ -6,18 +6,21 @@
 //!    those leave more room, so they make no approval wrong.
 //! 3. The numbers of events are handed out by the statement, under the account's lock.
 //! 4. It commits by itself. When its answer is lost, nobody knows whether it was kept.
+//!
+//! SQLite has no such statement; [`sqlite`] keeps the same rules there.
 
-use domain::id::{AccountId, UserId};
-use domain::money::USD;
+mod rows;
+mod sqlite;
+
 use sea_orm::{DbBackend, EntityName, Statement, Value};
 
+use self::rows::{Base, account_rows, balance_rows, position_rows, user_rows, work_rows};
 use super::accept::{ACCEPT, AcceptContext, AcceptRequest, Accepted, Refusal, answer_rows};
 use crate::Store;
 use crate::book::{held_reservations, new_events, new_orders};
 use crate::entity::{idempotency_keys, order_events, orders, reservations};
 use crate::error::StoreError;
 use crate::ledger::Ledger;
-use crate::money::Money;
 use crate::rows::Rows;
 use crate::transaction::is_planted;
 
@@ -42,8 +45,7 @@ impl Text {
 }
 
 impl Store {
-    /// Writes what `ledger` has accepted, in one statement on PostgreSQL. `false`: a version has moved, and nothing was
-    /// written.
+    /// Writes what `ledger` has accepted, all of it at once. `false`: a version has moved, and nothing was written.
     ///
     /// The ledger holds its users and accounts as they were when their versions were read, with no event numbered yet,
     /// and nothing but approved orders was done to it. [`StoreError::Conflict`] when a client order id or an
@@ -56,7 +58,12 @@ impl Store {
         answers: &[Result<Accepted, Refusal>],
         context: &AcceptContext<'_>,
     ) -> Result<bool, StoreError> {
-        let (sql, values) = statement(before, ledger, requests, answers, context);
+        if self.backend() != DbBackend::Postgres {
+            return self
+                .write_accepted_on_sqlite(before, ledger, requests, answers, context)
+                .await;
+        }
+        let (sql, values) = statement(before, ledger, requests, answers, context)?;
         let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
         self.run_alone(ACCEPT, statement).await
     }
@@ -68,9 +75,11 @@ fn statement(
     requests: &[&AcceptRequest],
     answers: &[Result<Accepted, Refusal>],
     context: &AcceptContext<'_>,
-) -> (String, Vec<Value>) {
+) -> Result<(String, Vec<Value>), StoreError> {
     let mut text = Text::default();
-    let users = user_rows(before, ledger);
+    // The statement adds to what is there.
+    let base = Base::default();
+    let users = user_rows(before, ledger, &base)?;
     let accounts = account_rows(before, ledger);
     let mut parts = vec![format!(
         "u AS MATERIALIZED (
@@ -82,7 +91,7 @@ fn statement(
         go AS MATERIALIZED (
             SELECT (SELECT count(*) FROM u) = {user_count} AND (SELECT count(*) FROM a) = {account_count} AS ok),
         u2 AS (
-            UPDATE users t SET notional_open = t.notional_open + v.more, risk_version = v.next
+            UPDATE users t SET notional_open = t.notional_open + v.amount, risk_version = v.next
             FROM {users_moved} WHERE t.id = v.id AND (SELECT ok FROM go)),
         a2 AS (
             UPDATE accounts t SET last_event_seq = t.last_event_seq + v.events, risk_version = v.next
@@ -107,39 +116,45 @@ fn statement(
         events = text.source("v", &Rows::of::<order_events::ActiveModel>(new_events(ledger))),
         work = text.source("v", &work_rows(ledger)),
     )];
-    holdings(&mut parts, &mut text, before, ledger);
+    holdings(&mut parts, &mut text, before, ledger, &base)?;
     let keys = Rows::of(answer_rows(requests, answers, context));
     if !keys.is_empty() {
         let keys = insert(&mut text, &idempotency_keys::Entity, &keys);
         parts.push(format!("k AS ({keys})"));
     }
-    (
+    Ok((
         format!("WITH {} SELECT ok FROM go", parts.join(", ")),
         text.values,
-    )
+    ))
 }
 
 /// Adds what accepting reserves. A table that gets no row is left out, since opening it and its indexes would be most of
 /// what an order that is alone costs.
-fn holdings(parts: &mut Vec<String>, text: &mut Text, before: &Ledger, ledger: &Ledger) {
-    let balances = balance_rows(before, ledger);
+fn holdings(
+    parts: &mut Vec<String>,
+    text: &mut Text,
+    before: &Ledger,
+    ledger: &Ledger,
+    base: &Base,
+) -> Result<(), StoreError> {
+    let balances = balance_rows(before, ledger, base)?;
     if !balances.is_empty() {
         let balances = text.source("v", &balances);
         parts.push(format!(
             "b AS (
             INSERT INTO balances (account_id, currency, amount, reserved)
-            SELECT account_id, currency, 0, more FROM {balances} WHERE (SELECT ok FROM go)
+            SELECT account_id, currency, 0, amount FROM {balances} WHERE (SELECT ok FROM go)
             ON CONFLICT (account_id, currency) DO UPDATE SET reserved = balances.reserved + excluded.reserved)"
         ));
     }
-    let positions = position_rows(before, ledger);
+    let positions = position_rows(before, ledger, base)?;
     if !positions.is_empty() {
         let now = text.value(ledger.now);
         let positions = text.source("v", &positions);
         parts.push(format!(
             "p AS (
             INSERT INTO positions (account_id, asset_id, quantity, reserved, cost_basis, realized, updated_at)
-            SELECT account_id, asset_id, 0, more, 0, 0, {now} FROM {positions} WHERE (SELECT ok FROM go)
+            SELECT account_id, asset_id, 0, amount, 0, 0, {now} FROM {positions} WHERE (SELECT ok FROM go)
             ON CONFLICT (account_id, asset_id)
             DO UPDATE SET reserved = positions.reserved + excluded.reserved, updated_at = excluded.updated_at)"
         ));
@@ -149,6 +164,7 @@ fn holdings(parts: &mut Vec<String>, text: &mut Text, before: &Ledger, ledger: &
         let reservations = insert(text, &reservations::Entity, &reservations);
         parts.push(format!("r AS ({reservations})"));
     }
+    Ok(())
 }
 
 /// The condition that a version is the one that the decisions were made on.
@@ -173,77 +189,4 @@ fn insert(text: &mut Text, table: &impl EntityName, rows: &Rows) -> String {
 
 fn count<K, V>(map: &std::collections::BTreeMap<K, V>) -> i64 {
     i64::try_from(map.len()).unwrap_or(i64::MAX)
-}
-
-fn user_rows(before: &Ledger, ledger: &Ledger) -> Rows {
-    let rows = ledger.users.iter().filter_map(|(id, after): (&UserId, _)| {
-        let (before, after) = (before.users.get(id)?.get(), after.get());
-        Some(vec![
-            Value::from(id.0),
-            before.risk_version.into(),
-            after.risk_version.into(),
-            Money(after.notional_open - before.notional_open).into(),
-        ])
-    });
-    let columns = [
-        ("id", "uuid"),
-        ("version", "bigint"),
-        ("next", "bigint"),
-        ("more", "numeric"),
-    ];
-    Rows::typed(&columns, rows.collect())
-}
-
-fn account_rows(before: &Ledger, ledger: &Ledger) -> Rows {
-    let rows = ledger.accounts.iter().filter_map(|(id, after): (&AccountId, _)| {
-        let (before, after) = (before.accounts.get(id)?.get(), after.get());
-        Some(vec![
-            Value::from(id.0),
-            before.risk_version.into(),
-            after.risk_version.into(),
-            (after.last_event_seq - before.last_event_seq).into(),
-        ])
-    });
-    let columns = [
-        ("id", "uuid"),
-        ("version", "bigint"),
-        ("next", "bigint"),
-        ("events", "bigint"),
-    ];
-    Rows::typed(&columns, rows.collect())
-}
-
-fn balance_rows(before: &Ledger, ledger: &Ledger) -> Rows {
-    let changed = ledger.balances.iter().filter(|(_, balance)| balance.is_changed());
-    let rows = changed.map(|(account, after)| {
-        vec![
-            Value::from(account.0),
-            USD.into(),
-            Money(after.get().reserved - before.balance(*account).reserved).into(),
-        ]
-    });
-    let columns = [("account_id", "uuid"), ("currency", "text"), ("more", "numeric")];
-    Rows::typed(&columns, rows.collect())
-}
-
-fn position_rows(before: &Ledger, ledger: &Ledger) -> Rows {
-    let changed = ledger.positions.iter().filter(|(_, units)| units.is_changed());
-    let rows = changed.map(|((account, asset), after)| {
-        vec![
-            Value::from(account.0),
-            asset.0.into(),
-            Money(after.get().reserved - before.position(*account, *asset).reserved).into(),
-        ]
-    });
-    let columns = [("account_id", "uuid"), ("asset_id", "uuid"), ("more", "numeric")];
-    Rows::typed(&columns, rows.collect())
-}
-
-fn work_rows(ledger: &Ledger) -> Rows {
-    let rows = ledger.new_work.keys().filter_map(|(id, kind)| {
-        let account = ledger.order(*id)?.account_id;
-        Some(vec![Value::from(id.0), kind.as_str().into(), account.0.into()])
-    });
-    let columns = [("order_id", "uuid"), ("kind", "text"), ("account_id", "uuid")];
-    Rows::typed(&columns, rows.collect())
 }
