@@ -187,3 +187,6 @@ impl Store {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
