@@ -138,7 +138,7 @@ impl Store {
         self.writer.get_database_backend()
     }
 
-    /// How many statements this store has sent, BEGIN and COMMIT not counted.
+    /// How many statements this store has sent, BEGIN and COMMIT not counted; those sent in one text count once.
     pub fn statement_count(&self) -> u64 {
         self.statements.load(Ordering::Relaxed)
     }

@@ -142,16 +142,18 @@ impl Rows {
     }
 
     fn document(&self, alias: &str, first: usize) -> (String, Vec<Value>) {
-        let mut sql = "(SELECT ".to_owned();
+        // Without the inner step SQLite would write a row's text anew for each of its columns.
+        let mut sql =
+            format!("(WITH d AS MATERIALIZED (SELECT value AS row FROM json_each(${first})) SELECT ");
         for (place, Column { name, kind }) in self.columns.iter().enumerate() {
             let comma = if place == 0 { "" } else { ", " };
             let _ = if matches!(*kind, "uuid" | "bytea") {
-                write!(sql, "{comma}unhex(value ->> {place}) AS \"{name}\"")
+                write!(sql, "{comma}unhex(row ->> {place}) AS \"{name}\"")
             } else {
-                write!(sql, "{comma}value ->> {place} AS \"{name}\"")
+                write!(sql, "{comma}row ->> {place} AS \"{name}\"")
             };
         }
-        let _ = write!(sql, " FROM json_each(${first})) AS {alias}");
+        let _ = write!(sql, " FROM d) AS {alias}");
         let rows = self
             .rows
             .iter()

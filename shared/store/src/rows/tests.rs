@@ -38,8 +38,8 @@ fn sqlite_gets_one_document() {
     let (sql, values) = rows().source(DbBackend::Sqlite, "v", 1);
     assert_eq!(
         sql,
-        "(SELECT unhex(value ->> 0) AS \"id\", value ->> 1 AS \"name\", value ->> 2 AS \"price\" \
-         FROM json_each($1)) AS v"
+        "(WITH d AS MATERIALIZED (SELECT value AS row FROM json_each($1)) SELECT unhex(row ->> 0) AS \"id\", row ->> 1 AS \"name\", row ->> 2 AS \"price\" \
+         FROM d) AS v"
     );
     let nil = uuid::Uuid::nil().simple();
     let document = format!(r#"[["{nil}","a\"b\\c,}}",null],["{nil}",null,"1.50"]]"#);

@@ -76,6 +76,69 @@ store::testing::on_both! {
         assert_book_is_sound(test, &trader).await;
     }
 
+    async fn a_version_that_has_moved_is_noticed_and_nothing_is_written_by_the_short_way(test: TestStore) {
+        let asset = test.asset("AAPL").await;
+        let trader = test.trader(Role::Superadmin, Decimal::from(1_000_000)).await;
+        let (here, there) = (Acceptor::new(test.store().clone()), Acceptor::new(test.second().await));
+        let sent = async |acceptor: &Acceptor, count: usize| {
+            let before = test.statement_count();
+            let batch = (0..count).map(|_| buy(&trader, &asset, "10"));
+            assert!(ask(acceptor, batch.collect()).await.iter().all(Result::is_ok));
+            test.statement_count() - before
+        };
+        sent(&here, 1).await;
+        sent(&here, 1).await;
+        let short = sent(&here, 3).await;
+        sent(&there, 2).await;
+        let long = sent(&here, 3).await;
+        assert!(long > short + 5, "{long} after {short}: read anew under the locks");
+        // It forgot the position, too, and asks for it once.
+        sent(&here, 1).await;
+        assert_eq!(sent(&here, 3).await, short, "and remembered from there on");
+        assert_eq!(test.order_events(trader.account, 0, 100).await.unwrap().len(), 14);
+        assert_eq!(test.balance(trader.account).await.unwrap().reserved, decimal("140"));
+        assert_book_is_sound(test, &trader).await;
+    }
+
+    async fn a_taken_name_spoils_nothing_and_leaves_nothing_open(test: TestStore) {
+        let asset = test.asset("AAPL").await;
+        let trader = test.trader(Role::Superadmin, Decimal::from(1_000_000)).await;
+        let named = || {
+            let mut request = buy(&trader, &asset, "10");
+            request.order.client_order_id = ClientOrderId::new("taken").unwrap();
+            request
+        };
+        let keyed = || AcceptRequest {
+            idempotency: Some(IdempotencyKey {
+                credential_id: CredentialId(Uuid::from_u128(7)),
+                method: "POST".into(),
+                path: "/v2/orders".into(),
+                key: "taken".into(),
+                body_hash: [1; 32],
+            }),
+            ..buy(&trader, &asset, "10")
+        };
+        let second = test.second().await;
+        let (here, there) = (Acceptor::new(test.store().clone()), Acceptor::new(second.clone()));
+        let first = ask(&there, vec![named(), keyed()]).await;
+        let first: Vec<OrderId> = first.into_iter().map(|answer| answer.unwrap().order.id).collect();
+        // Known here: the account at its version, and none of the names.
+        for _ in 0..2 {
+            ask(&here, vec![buy(&trader, &asset, "10")]).await;
+        }
+        let batch = vec![buy(&trader, &asset, "10"), named(), keyed(), buy(&trader, &asset, "10")];
+        let answers = ask(&here, batch).await;
+        assert!(answers[0].is_ok() && answers[3].is_ok());
+        assert_eq!(answers[1], Err(Refusal::DuplicateClientOrderId { existing: first[0] }));
+        let replayed = answers[2].as_ref().unwrap();
+        assert!(replayed.order.id == first[1] && replayed.replay.is_some());
+        assert_eq!(test.order_events(trader.account, 0, 100).await.unwrap().len(), 6);
+        assert!(ask(&there, vec![buy(&trader, &asset, "10")]).await[0].is_ok(), "no lock was left behind");
+        assert!(ask(&here, vec![buy(&trader, &asset, "10")]).await[0].is_ok());
+        assert_eq!(test.balance(trader.account).await.unwrap().reserved, decimal("80"));
+        assert_book_is_sound(test, &trader).await;
+    }
+
     async fn a_refusal_is_never_given_on_what_is_only_remembered(test: TestStore) {
         let asset = test.asset("AAPL").await;
         let trader = test.trader(Role::Superadmin, Decimal::from(100)).await;

@@ -142,14 +142,14 @@ async fn a_caller_who_goes_away_at_any_moment_leaves_all_or_nothing() {
 #[tokio::test]
 async fn a_text_is_prepared_once_and_not_for_each_number_of_rows() {
     let test = TestStore::sqlite().await;
-    let text = |rows: usize| {
+    let script_of = |rows: usize| {
         let rows = vec![vec![Value::from(1_i64)]; rows];
         let mut script = Script::default();
         let source = script.source("v", &Rows::typed(&[("n", "bigint")], rows));
         script.add(&format!("SELECT n FROM {source}"));
         script.sql
     };
-    assert_eq!(text(0), text(64));
+    assert_eq!(script_of(0), script_of(64));
     let cached = async || {
         use sea_orm::sqlx::Connection as _;
         let pool = test.write().get_sqlite_connection_pool();
