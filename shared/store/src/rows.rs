@@ -12,10 +12,9 @@ use sea_orm::{
     ActiveModelTrait, ActiveValue, ColumnTrait, ConnectionTrait, DbBackend, EntityName, EntityTrait, Iden,
     Iterable, Statement, Value,
 };
-use serde_json::Value as Json;
 
 pub(crate) use self::text::array_text;
-use self::text::{column_type, json_of, postgres_type};
+use self::text::{column_type, document_text, list_text, postgres_type};
 use crate::StoreError;
 
 /// Rows of one statement: enough to make its fixed cost small, few enough for a message of moderate size.
@@ -154,11 +153,7 @@ impl Rows {
             };
         }
         let _ = write!(sql, " FROM d) AS {alias}");
-        let rows = self
-            .rows
-            .iter()
-            .map(|row| Json::Array(row.iter().map(json_of).collect()));
-        (sql, vec![Value::from(Json::Array(rows.collect()).to_string())])
+        (sql, vec![Value::from(document_text(self.rows.iter()))])
     }
 }
 
@@ -349,8 +344,7 @@ pub(crate) fn is_among<V: Into<Value>>(
     }
     let value = if is_id { "unhex(value)" } else { "value" };
     let sql = format!("\"{name}\" IN (SELECT {value} FROM json_each(?))");
-    let document = Json::Array(values.iter().map(json_of).collect());
-    Expr::cust_with_values(sql, [document.to_string()])
+    Expr::cust_with_values(sql, [list_text(values.iter())])
 }
 
 /// The rows of `table` whose columns `keys`, which have an index, have the values of one of `rows`; each at most once.

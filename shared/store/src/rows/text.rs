@@ -4,7 +4,6 @@ use std::fmt::Write;
 
 use sea_orm::Value;
 use sea_orm::sea_query::ColumnType;
-use serde_json::Value as Json;
 
 /// The name of a value's type. A variant that no table of ours has is written, and refused, as text.
 pub(super) const fn postgres_type(value: &Value) -> &'static str {
@@ -85,21 +84,69 @@ fn quote(text: &mut String, element: &str) {
     text.push('"');
 }
 
-/// A value as the JSON document for SQLite has it: bytes in hexadecimal, decimals as text.
-pub(super) fn json_of(value: &Value) -> Json {
-    match value {
-        Value::Bool(Some(it)) => i64::from(*it).into(),
-        Value::Int(Some(it)) => (*it).into(),
-        Value::BigInt(Some(it)) => (*it).into(),
-        Value::Decimal(Some(it)) => it.to_string().into(),
-        Value::Uuid(Some(it)) => it.simple().to_string().into(),
-        Value::ChronoDate(Some(it)) => it.to_string().into(),
-        Value::ChronoDateTimeUtc(Some(it)) => time_text(it).into(),
-        Value::Bytes(Some(it)) => hex(it).into(),
-        Value::String(Some(it)) => it.as_str().into(),
-        Value::Json(Some(it)) => it.to_string().into(),
-        _ => Json::Null,
+/// Rows as the JSON document for SQLite has them: an array of arrays.
+pub(super) fn document_text<'a>(rows: impl Iterator<Item = &'a Vec<Value>>) -> String {
+    let mut text = "[".to_owned();
+    for row in rows {
+        if text.len() > 1 {
+            text.push(',');
+        }
+        list(&mut text, row.iter());
     }
+    text.push(']');
+    text
+}
+
+/// Values as a JSON array for SQLite.
+pub(super) fn list_text<'a>(values: impl Iterator<Item = &'a Value>) -> String {
+    let mut text = String::new();
+    list(&mut text, values);
+    text
+}
+
+fn list<'a>(text: &mut String, values: impl Iterator<Item = &'a Value>) {
+    text.push('[');
+    for (place, value) in values.enumerate() {
+        if place > 0 {
+            text.push(',');
+        }
+        json(text, value);
+    }
+    text.push(']');
+}
+
+/// Bytes are in hexadecimal, decimals are text: JSON has neither.
+fn json(text: &mut String, value: &Value) {
+    // Writing to a String cannot fail.
+    let _ = match value {
+        Value::Bool(Some(it)) => write!(text, "{}", u8::from(*it)),
+        Value::Int(Some(it)) => write!(text, "{it}"),
+        Value::BigInt(Some(it)) => write!(text, "{it}"),
+        Value::Decimal(Some(it)) => write!(text, "\"{it}\""),
+        Value::Uuid(Some(it)) => write!(text, "\"{}\"", it.simple()),
+        Value::ChronoDate(Some(it)) => write!(text, "\"{it}\""),
+        Value::ChronoDateTimeUtc(Some(it)) => write!(text, "\"{}\"", time_text(it)),
+        Value::Bytes(Some(it)) => write!(text, "\"{}\"", hex(it)),
+        Value::String(Some(it)) => json_string(text, it),
+        Value::Json(Some(it)) => json_string(text, &it.to_string()),
+        _ => write!(text, "null"),
+    };
+}
+
+fn json_string(text: &mut String, string: &str) -> std::fmt::Result {
+    text.push('"');
+    for letter in string.chars() {
+        match letter {
+            '"' | '\\' => {
+                text.push('\\');
+                text.push(letter);
+            }
+            '\0'..='\u{1f}' => write!(text, "\\u{:04x}", u32::from(letter))?,
+            _ => text.push(letter),
+        }
+    }
+    text.push('"');
+    Ok(())
 }
 
 /// As sqlx writes a time: on SQLite, where times are compared as text, all must be written alike.
@@ -114,4 +161,33 @@ fn hex(bytes: &[u8]) -> String {
             let _ = write!(text, "{byte:02x}");
             text
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_string_comes_back_out_of_a_document() {
+        let all: String = (0..0x250)
+            .filter_map(char::from_u32)
+            .chain("\u{2028}漢😀".chars())
+            .collect();
+        let nested = serde_json::json!({ "a\"b": ["\\", "\n", 1.5] });
+        let row = vec![
+            Value::from(all.as_str()),
+            Value::from(nested.clone()),
+            Value::from(true),
+            Value::from(-7_i64),
+            Value::String(None),
+        ];
+        let expected = serde_json::json!([[all, nested.to_string(), 1, -7, null], []]);
+        let read: serde_json::Value = serde_json::from_str(&document_text([row, Vec::new()].iter())).unwrap();
+        assert_eq!(read, expected);
+        assert_eq!(document_text([].iter()), "[]");
+        assert_eq!(
+            list_text([Value::from("a"), Value::from("b")].iter()),
+            r#"["a","b"]"#
+        );
+    }
 }
