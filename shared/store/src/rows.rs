@@ -153,7 +153,7 @@ impl Rows {
             };
         }
         let _ = write!(sql, " FROM d) AS {alias}");
-        (sql, vec![Value::from(document_text(self.rows.iter()))])
+        (sql, vec![Value::from(document_text(&self.rows))])
     }
 }
 
