@@ -315,8 +315,8 @@ pub async fn update_many(
     rows: Vec<Vec<Value>>,
 ) -> Result<u64, StoreError> {
     let backend = connection.get_database_backend();
-    let mut changed = 0;
     let names: Vec<&str> = keys.iter().chain(set).copied().collect();
+    let mut changed = 0;
     for part in Rows::new(&names, rows).parts() {
         let (sql, values) = update_statement(table, keys, set, &part, backend, 1);
         let result = connection

@@ -17,6 +17,7 @@ use domain::position::Position;
 use tokio::sync::Mutex;
 
 use super::accept::{AcceptContext, AcceptRequest, Accepted, Refusal, decide};
+use super::express::Approved;
 use super::taken::Taken;
 use crate::Store;
 use crate::book::{position_of, positions_among};
@@ -159,10 +160,14 @@ impl Acceptor {
         }
         let mut is_lost = false;
         if !decided.is_empty() {
-            let written = self
-                .store
-                .write_accepted(&before, &after, &decided, &accepted, context);
-            match written.await {
+            let approved = Approved {
+                before: &before,
+                after: &after,
+                requests: &decided,
+                answers: &accepted,
+                context,
+            };
+            match self.store.write_accepted(approved).await {
                 Ok(true) => {
                     held.move_on(&after, &decided);
                     give(answers, &places, accepted.into_iter().map(Ok));

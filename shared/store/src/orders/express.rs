@@ -24,9 +24,22 @@ use crate::ledger::Ledger;
 use crate::rows::Rows;
 use crate::transaction::is_planted;
 
-/// The text of a statement, and what it binds.
+/// A batch whose orders are all approved.
+#[derive(Clone, Copy)]
+pub(super) struct Approved<'a> {
+    /// Its users and accounts as they were when their versions were read, with no event numbered yet.
+    pub(super) before: &'a Ledger,
+    /// The same, with nothing done to it but the approved orders.
+    pub(super) after: &'a Ledger,
+    pub(super) requests: &'a [&'a AcceptRequest],
+    pub(super) answers: &'a [Result<Accepted, Refusal>],
+    pub(super) context: &'a AcceptContext<'a>,
+}
+
+/// The parts of a statement, and what they bind.
 #[derive(Default)]
 struct Text {
+    parts: Vec<String>,
     values: Vec<Value>,
 }
 
@@ -45,43 +58,34 @@ impl Text {
 }
 
 impl Store {
-    /// Writes what `ledger` has accepted, all of it at once. `false`: a version has moved, and nothing was written.
+    /// Writes `approved`, all of it at once. `false`: a version has moved, and nothing was written.
     ///
-    /// The ledger holds its users and accounts as they were when their versions were read, with no event numbered yet,
-    /// and nothing but approved orders was done to it. [`StoreError::Conflict`] when a client order id or an
-    /// idempotency key is taken, [`StoreError::CommitUnknown`] when the answer was lost.
-    pub(super) async fn write_accepted(
-        &self,
-        before: &Ledger,
-        ledger: &Ledger,
-        requests: &[&AcceptRequest],
-        answers: &[Result<Accepted, Refusal>],
-        context: &AcceptContext<'_>,
-    ) -> Result<bool, StoreError> {
+    /// [`StoreError::Conflict`] when a client order id or an idempotency key is taken, [`StoreError::CommitUnknown`] when
+    /// the answer was lost.
+    pub(super) async fn write_accepted(&self, approved: Approved<'_>) -> Result<bool, StoreError> {
         if self.backend() != DbBackend::Postgres {
-            return self
-                .write_accepted_on_sqlite(before, ledger, requests, answers, context)
-                .await;
+            return self.write_accepted_on_sqlite(approved).await;
         }
-        let (sql, values) = statement(before, ledger, requests, answers, context)?;
+        let (sql, values) = statement(approved)?;
         let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
         self.run_alone(ACCEPT, statement).await
     }
 }
 
-fn statement(
-    before: &Ledger,
-    ledger: &Ledger,
-    requests: &[&AcceptRequest],
-    answers: &[Result<Accepted, Refusal>],
-    context: &AcceptContext<'_>,
-) -> Result<(String, Vec<Value>), StoreError> {
+fn statement(approved: Approved<'_>) -> Result<(String, Vec<Value>), StoreError> {
+    let Approved {
+        before,
+        after,
+        requests,
+        answers,
+        context,
+    } = approved;
     let mut text = Text::default();
     // The statement adds to what is there.
     let base = Base::default();
-    let users = user_rows(before, ledger, &base)?;
-    let accounts = account_rows(before, ledger);
-    let mut parts = vec![format!(
+    let users = user_rows(before, after, &base)?;
+    let accounts = account_rows(before, after);
+    let always = format!(
         "u AS MATERIALIZED (
             SELECT t.id FROM users t JOIN {users_read} ON t.id = v.id
             WHERE {stands} AND t.is_active ORDER BY t.id FOR NO KEY UPDATE OF t),
@@ -108,50 +112,43 @@ fn statement(
         stands = version_stands(),
         users_read = text.source("v", &users),
         accounts_read = text.source("v", &accounts),
-        user_count = text.value(count(&ledger.users)),
-        account_count = text.value(count(&ledger.accounts)),
+        user_count = text.value(count(&after.users)),
+        account_count = text.value(count(&after.accounts)),
         users_moved = text.source("v", &users),
         accounts_moved = text.source("v", &accounts),
-        orders = insert(&mut text, &orders::Entity, &Rows::of(new_orders(ledger))),
-        events = text.source("v", &Rows::of::<order_events::ActiveModel>(new_events(ledger))),
-        work = text.source("v", &work_rows(ledger)),
-    )];
-    holdings(&mut parts, &mut text, before, ledger, &base)?;
+        orders = insert(&mut text, &orders::Entity, &Rows::of(new_orders(after))),
+        events = text.source("v", &Rows::of::<order_events::ActiveModel>(new_events(after))),
+        work = text.source("v", &work_rows(after)),
+    );
+    text.parts.push(always);
+    reserve(&mut text, before, after, &base)?;
     let keys = Rows::of(answer_rows(requests, answers, context));
     if !keys.is_empty() {
         let keys = insert(&mut text, &idempotency_keys::Entity, &keys);
-        parts.push(format!("k AS ({keys})"));
+        text.parts.push(format!("k AS ({keys})"));
     }
-    Ok((
-        format!("WITH {} SELECT ok FROM go", parts.join(", ")),
-        text.values,
-    ))
+    let sql = format!("WITH {} SELECT ok FROM go", text.parts.join(", "));
+    Ok((sql, text.values))
 }
 
 /// Adds what accepting reserves. A table that gets no row is left out, since opening it and its indexes would be most of
 /// what an order that is alone costs.
-fn holdings(
-    parts: &mut Vec<String>,
-    text: &mut Text,
-    before: &Ledger,
-    ledger: &Ledger,
-    base: &Base,
-) -> Result<(), StoreError> {
-    let balances = balance_rows(before, ledger, base)?;
+fn reserve(text: &mut Text, before: &Ledger, after: &Ledger, base: &Base) -> Result<(), StoreError> {
+    let balances = balance_rows(before, after, base)?;
     if !balances.is_empty() {
         let balances = text.source("v", &balances);
-        parts.push(format!(
+        text.parts.push(format!(
             "b AS (
             INSERT INTO balances (account_id, currency, amount, reserved)
             SELECT account_id, currency, 0, amount FROM {balances} WHERE (SELECT ok FROM go)
             ON CONFLICT (account_id, currency) DO UPDATE SET reserved = balances.reserved + excluded.reserved)"
         ));
     }
-    let positions = position_rows(before, ledger, base)?;
+    let positions = position_rows(before, after, base)?;
     if !positions.is_empty() {
-        let now = text.value(ledger.now);
+        let now = text.value(after.now);
         let positions = text.source("v", &positions);
-        parts.push(format!(
+        text.parts.push(format!(
             "p AS (
             INSERT INTO positions (account_id, asset_id, quantity, reserved, cost_basis, realized, updated_at)
             SELECT account_id, asset_id, 0, amount, 0, 0, {now} FROM {positions} WHERE (SELECT ok FROM go)
@@ -159,10 +156,10 @@ fn holdings(
             DO UPDATE SET reserved = positions.reserved + excluded.reserved, updated_at = excluded.updated_at)"
         ));
     }
-    let reservations = Rows::of(held_reservations(ledger));
+    let reservations = Rows::of(held_reservations(after));
     if !reservations.is_empty() {
         let reservations = insert(text, &reservations::Entity, &reservations);
-        parts.push(format!("r AS ({reservations})"));
+        text.parts.push(format!("r AS ({reservations})"));
     }
     Ok(())
 }

@@ -84,3 +84,34 @@ fn many_rows_go_in_parts_and_none_is_lost() {
     let all: Vec<_> = parts.into_iter().flat_map(|part| part.rows).collect();
     assert_eq!(all, (0..25_000).map(row).collect::<Vec<_>>());
 }
+
+#[test]
+fn the_changes_of_several_tables_are_one_statement_on_postgres_and_one_each_on_sqlite() {
+    let row = |n: i32, name: &str| vec![Value::from(n), Value::from(name)];
+    let written = |backend| {
+        let mut writes = Writes::new(backend);
+        writes.update("a", &["id"], &["name"], vec![row(1, "x"), row(2, "y")]);
+        writes.update("none", &["id"], &["name"], Vec::new());
+        writes.delete("b", &["id"], vec![row(3, "z")]);
+        writes.statements()
+    };
+    let [(sql, values)] = &written(DbBackend::Postgres)[..] else {
+        panic!("one statement")
+    };
+    assert_eq!(
+        sql,
+        "WITH w0 AS (UPDATE \"a\" AS t SET \"name\" = v.\"name\" \
+         FROM unnest($1::text::integer[], $2::text::text[]) AS v(\"id\", \"name\") WHERE t.\"id\" = v.\"id\") \
+         DELETE FROM \"b\" WHERE (\"id\") IN \
+         (SELECT \"id\" FROM unnest($3::text::integer[]) AS v(\"id\"))"
+    );
+    let expected = ["{1,2}", "{\"x\",\"y\"}", "{3}"];
+    assert_eq!(values[..], expected.map(Value::from));
+    let apart = written(DbBackend::Sqlite);
+    assert_eq!(apart.len(), 2);
+    assert!(
+        apart
+            .iter()
+            .all(|(sql, values)| sql.contains("$1") && values.len() == 1)
+    );
+}

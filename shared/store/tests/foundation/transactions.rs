@@ -422,6 +422,7 @@ async fn postgres_compiles_no_queries_and_ends_what_takes_too_long() {
     for (setting, expected) in [
         ("jit", "off"),
         ("enable_seqscan", "off"),
+        ("plan_cache_mode", "force_generic_plan"),
         ("lock_timeout", "5s"),
         ("statement_timeout", "15s"),
         ("idle_in_transaction_session_timeout", "30s"),

@@ -8,37 +8,37 @@ use sea_orm::{DbBackend, QueryResult};
 use uuid::Uuid;
 
 use super::rows::{Base, account_rows, balance_rows, position_rows, user_rows, work_rows};
-use super::version_stands;
+use super::{Approved, version_stands};
 use crate::Store;
 use crate::book::{held_reservations, new_events, new_orders};
 use crate::entity::order_events;
 use crate::error::StoreError;
 use crate::ledger::Ledger;
 use crate::money::Money;
-use crate::orders::accept::{ACCEPT, AcceptContext, AcceptRequest, Accepted, Refusal, answer_rows};
+use crate::orders::accept::{ACCEPT, answer_rows};
 use crate::rows::{Rows, insert_statement};
 use crate::time::now_of;
 use crate::transaction::Script;
 
 impl Store {
     /// See [`Store::write_accepted`].
-    pub(super) async fn write_accepted_on_sqlite(
-        &self,
-        before: &Ledger,
-        ledger: &Ledger,
-        requests: &[&AcceptRequest],
-        answers: &[Result<Accepted, Refusal>],
-        context: &AcceptContext<'_>,
-    ) -> Result<bool, StoreError> {
+    pub(super) async fn write_accepted_on_sqlite(&self, approved: Approved<'_>) -> Result<bool, StoreError> {
+        let Approved {
+            before,
+            after,
+            requests,
+            answers,
+            context,
+        } = approved;
         let clock = Rows::typed(
             &[("due_at", "timestamptz"), ("updated_at", "timestamptz")],
-            vec![vec![now_of(self.read()).await?.into(), ledger.now.into()]],
+            vec![vec![now_of(self.read()).await?.into(), after.now.into()]],
         );
         // Whatever does not depend on what is there is made ready before the lock is taken.
         let mut script = Script::default();
         let new_rows = [
-            insert(&mut script, "orders", &Rows::of(new_orders(ledger))),
-            insert(&mut script, "reservations", &Rows::of(held_reservations(ledger))),
+            insert(&mut script, "orders", &Rows::of(new_orders(after))),
+            insert(&mut script, "reservations", &Rows::of(held_reservations(after))),
             insert(
                 &mut script,
                 "idempotency_keys",
@@ -49,22 +49,22 @@ impl Store {
             "INSERT INTO order_events (account_id, seq, order_id, kind, at, cause, data)
              SELECT v.account_id, t.last_event_seq + v.seq, v.order_id, v.kind, v.at, v.cause, v.data
              FROM {events} CROSS JOIN accounts t ON t.id = v.account_id",
-            events = script.source("v", &Rows::of::<order_events::ActiveModel>(new_events(ledger))),
+            events = script.source("v", &Rows::of::<order_events::ActiveModel>(new_events(after))),
         );
         let work = format!(
             "INSERT INTO order_work (order_id, kind, account_id, due_at)
              SELECT v.order_id, v.kind, v.account_id, c.due_at FROM {work} CROSS JOIN {clock}",
-            work = script.source("v", &work_rows(ledger)),
+            work = script.source("v", &work_rows(after)),
             clock = script.source("c", &clock),
         );
         for statement in new_rows.iter().chain([&logged, &work]) {
             script.add(statement);
         }
-        self.in_two_steps(ACCEPT, standing(before, ledger)?, |found| {
-            let Some(base) = base_of(&found, ledger)? else {
+        self.in_two_steps(ACCEPT, standing(before, after)?, |found| {
+            let Some(base) = base_of(&found, after)? else {
                 return Ok(None);
             };
-            add_counters(&mut script, before, ledger, &base, &clock)?;
+            add_counters(&mut script, before, after, &base, &clock)?;
             Ok(Some(script))
         })
         .await
