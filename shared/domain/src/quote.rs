@@ -63,10 +63,12 @@ impl Purpose {
     /// The age from which a reader that can have a newer quote fetches it.
     ///
     /// What fires a stop or fills an order looks every second: it must not be told the same price for five, though one
-    /// that is five seconds old may still decide where no newer one is to be had.
+    /// that is five seconds old may still decide where no newer one is to be had. Risk rules judge a quote some time after
+    /// it was looked up, when the order's turn has come: it must not become too old in between.
     pub const fn refetch_after(self) -> TimeDelta {
         match self {
-            Self::Display | Self::Risk => self.max_age(),
+            Self::Display => self.max_age(),
+            Self::Risk => TimeDelta::seconds(10),
             Self::Trigger | Self::Fill => TimeDelta::milliseconds(999),
         }
     }
@@ -189,6 +191,16 @@ fn is_near(from: Price, to: Price) -> bool {
 mod tests {
     use super::*;
     use crate::asset::{Asset, AssetClass};
+
+    #[test]
+    fn what_was_looked_up_may_still_decide_some_seconds_later() {
+        for purpose in [Purpose::Risk, Purpose::Trigger, Purpose::Fill] {
+            let oldest = quote("10", "11");
+            let looked_up = oldest.at + purpose.refetch_after();
+            let decided = looked_up + TimeDelta::seconds(4);
+            assert_eq!(oldest.trust(purpose, decided, true), Ok(()), "{purpose:?}");
+        }
+    }
 
     fn price(text: &str) -> Price {
         Price::new(text.parse().unwrap()).unwrap()

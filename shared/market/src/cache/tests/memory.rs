@@ -29,7 +29,7 @@ async fn together<T>(setup: &Setup, reads: impl IntoIterator<Item = impl Future<
 async fn the_purpose_decides_how_old_a_cached_quote_may_be() {
     for (purpose, oldest) in [
         (Purpose::Display, 60),
-        (Purpose::Risk, 15),
+        (Purpose::Risk, 10),
         // Those look every second, and must see each second's price.
         (Purpose::Trigger, 0),
         (Purpose::Fill, 0),
@@ -54,7 +54,7 @@ async fn the_purpose_decides_how_old_a_cached_quote_may_be() {
 #[tokio::test]
 async fn the_age_counts_from_the_providers_time_and_not_from_the_fetch() {
     let setup = Setup::new(None);
-    *setup.provider.offset.lock().unwrap() = TimeDelta::seconds(-14);
+    *setup.provider.offset.lock().unwrap() = TimeDelta::seconds(-9);
     assert_eq!(setup.call_seen("AAPL", Purpose::Risk).await, "1");
     setup.advance(1);
     assert_eq!(setup.call_seen("AAPL", Purpose::Risk).await, "1");
@@ -62,7 +62,7 @@ async fn the_age_counts_from_the_providers_time_and_not_from_the_fetch() {
     assert_eq!(
         setup.call_seen("AAPL", Purpose::Risk).await,
         "2",
-        "sixteen seconds old by its own time"
+        "eleven seconds old by its own time"
     );
 }
 
