@@ -86,7 +86,7 @@ fn many_rows_go_in_parts_and_none_is_lost() {
 }
 
 #[test]
-fn the_changes_of_several_tables_are_one_statement_on_postgres_and_one_each_on_sqlite() {
+fn the_changes_of_several_tables_are_one_statement_where_the_database_takes_them_so() {
     let row = |n: i32, name: &str| vec![Value::from(n), Value::from(name)];
     let written = |backend| {
         let mut writes = Writes::new(backend);
