@@ -7,10 +7,11 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use api::access::Scope;
 use chrono::{DateTime, Utc};
 use platform::Config;
 use platform::secrets::{private_directory, sha256, write_private};
-use store::{Bootstrap, BootstrapOptions, NewApiKey, Store, StoreError};
+use store::{Bootstrap, BootstrapOptions, NewApiKey, NewKey, Store, StoreError};
 use thiserror::Error;
 
 /// The file of the data directory with the two headers, one a line, for `curl -H @FILE`.
@@ -25,8 +26,8 @@ const SECRET_KEY: &str = "APCA-API-SECRET-KEY";
 /// What the first key is called in lists.
 const NAME: &str = "first key";
 
-/// The first key can do everything that its user may do. The words are those of Alpaca; to read one's own account needs none.
-const SCOPES: [&str; 2] = ["trading", "data"];
+/// The first key can do everything that a program may do.
+const SCOPES: [&str; Scope::ALL.len()] = Scope::ALL_WORDS;
 
 /// Why there is no key.
 #[derive(Debug, Error)]
@@ -82,6 +83,7 @@ async fn bootstrap(config: &Config, store: &Store, now: DateTime<Utc>) -> Result
     store
         .bootstrap(&BootstrapOptions {
             email,
+            password_hash: None,
             starting_cash,
             now,
         })
@@ -96,7 +98,7 @@ async fn make(
 ) -> Result<KeyFile, KeyError> {
     let path = config.data_dir.join(FILE);
     let key = store
-        .create_api_key(owner.user_id, owner.account_id, NAME, &SCOPES, now)
+        .create_api_key(NewKey::new(owner.user_id, owner.account_id, NAME, &SCOPES, now))
         .await?;
     let written =
         private_directory(&config.data_dir).and_then(|()| write_private(&path, headers(&key).as_bytes()));

@@ -9,6 +9,7 @@
 mod audit;
 mod key;
 mod openapi;
+mod rotate;
 mod serve;
 mod welcome;
 
@@ -36,7 +37,10 @@ enum Command {
     Migrate,
     /// Make an API key of the first superadmin, and write its headers to a file for `curl -H @FILE`
     ApiKey,
-    /// Recompute what the database says from what happened, and report every difference
+    /// Encrypt with the newest key of `ENCRYPTION_KEY` what older ones have encrypted. Ends with 1 where something could not
+    /// be, and names it. May run beside the servers, and again after it was interrupted
+    RotateKeys,
+    /// Recompute what the database says from what happened, or what seals it, and report every difference
     Audit {
         #[command(subcommand)]
         what: Audit,
@@ -64,6 +68,14 @@ enum Audit {
         #[arg(long)]
         json: bool,
     },
+    /// Whether rows of the audit log and of the orders' log were changed, removed or inserted since they were sealed, and
+    /// how much is not sealed yet. Needs `ENCRYPTION_KEY`, with the keys before it where it was changed. Ends with 0 where
+    /// all is as it was, with 1 where a row is not, with 2 where the logs could not be read. Changes nothing
+    Verify {
+        /// Print one JSON document instead of lines
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[tokio::main]
@@ -82,9 +94,13 @@ async fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
         Command::Serve => serve::serve(&Config::from_env()?, print).await?,
         Command::Migrate => print(&serve::migrate(&Config::from_env()?).await?),
         Command::ApiKey => print(&serve::api_key(&Config::from_env()?).await?),
+        Command::RotateKeys => return rotate::rotate(&Config::from_env()?, print).await,
         Command::Audit {
             what: Audit::Ledger { json },
         } => return Ok(audit::ledger(json, print).await),
+        Command::Audit {
+            what: Audit::Verify { json },
+        } => return Ok(audit::verify(json, print).await),
         Command::Config { sample: true } => print(&config::env_sample()),
         Command::Config { sample: false } => print(&config::markdown_table()),
         Command::Openapi { write: false } => print(&openapi::document()),
@@ -120,7 +136,15 @@ mod tests {
                 variable.name
             );
         }
-        for subcommand in ["serve", "migrate", "api-key", "audit", "config", "openapi"] {
+        for subcommand in [
+            "serve",
+            "migrate",
+            "api-key",
+            "rotate-keys",
+            "audit",
+            "config",
+            "openapi",
+        ] {
             assert!(help.contains(subcommand), "{subcommand} is not in the help");
         }
     }

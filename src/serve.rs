@@ -4,8 +4,9 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use api::{App, AppParts, Listening, Rules};
+use api::{App, AppParts, Doors, Listening, Rules};
 use migrations::{Migrator, migrate_at_start};
+use platform::chain::ChainKey;
 use platform::config::Config;
 use platform::secrets::LocalSecrets;
 use platform::telemetry::{self, LogWriter};
@@ -41,9 +42,12 @@ pub(crate) async fn serve(config: &Config, print: impl Fn(&str)) -> Result<(), B
     }
     let parts = parts(config).await?;
     let key = key::ensure(config, &parts.store, parts.clock.now()).await?;
+    api::setup::seed_superadmin(config, &parts.store, parts.clock.now()).await?;
     let address = listening.address();
-    start_worker_and_scheduler(config, parts.clone(), &shutdown).await?;
-    let server = start_api(config, parts, listening, &shutdown).await?;
+    let chain_key = ChainKey::newest_of(&secrets);
+    start_worker_and_scheduler(config, parts.clone(), chain_key, &shutdown).await?;
+    let doors = Doors::of(config, &secrets, &parts.clock)?;
+    let server = start_api(config, parts, doors, listening, &shutdown).await?;
     print(&welcome(config, address, &key));
     let result = tokio::select! {
         ended = server => ended?,
@@ -73,7 +77,7 @@ async fn parts(config: &Config) -> Result<Parts, Box<dyn Error>> {
 }
 
 /// The database, migrated, and what was applied to it.
-async fn migrated_store(config: &Config) -> Result<(Store, Vec<String>), Box<dyn Error>> {
+pub(crate) async fn migrated_store(config: &Config) -> Result<(Store, Vec<String>), Box<dyn Error>> {
     let store = Store::open_or_local(config, SERVICE).await?;
     let applied = migrate_at_start::<Migrator>(store.write()).await?;
     Ok((store, applied))
@@ -82,12 +86,14 @@ async fn migrated_store(config: &Config) -> Result<(Store, Vec<String>), Box<dyn
 async fn start_worker_and_scheduler(
     config: &Config,
     parts: Parts,
+    chain_key: ChainKey,
     shutdown: &Shutdown,
 ) -> Result<(), Box<dyn Error>> {
     let scheduler = SchedulerApp {
         store: parts.store.clone(),
         queue: parts.queue.clone(),
         clock: Arc::clone(&parts.clock),
+        chain_key,
         hours: market::setup::hours(config),
         options: SchedulerOptions::of(config),
     };
@@ -108,6 +114,7 @@ type Server = tokio::task::JoinHandle<std::io::Result<()>>;
 async fn start_api(
     config: &Config,
     parts: Parts,
+    doors: Doors,
     listening: Listening,
     shutdown: &Shutdown,
 ) -> Result<Server, Box<dyn Error>> {
@@ -119,6 +126,7 @@ async fn start_api(
         started: Started::now(parts.clock.as_ref()),
         clock: parts.clock,
         rules: Rules::of(config),
+        doors,
     };
     let app = App::new(app_parts, parts.quotes);
     let (until, grace) = (shutdown.clone(), config.shutdown_grace());

@@ -10,16 +10,29 @@ use domain::risk::Limits;
 use market::CachedQuotes;
 use platform::GroupCommit;
 use platform::SharedClock;
-use platform::config::{Config, NotionalLimits};
+use platform::config::{Access, Config, NotionalLimits, Registration};
+use platform::password::{LoginDelay, Passwords};
+use platform::rate_limit::{Policies, RateLimiter};
+use platform::redis::{RedisHandle, RedisUrlError, databases};
+use platform::secrets::LocalSecrets;
 use platform::version::Started;
 use queue::{Job, Queue};
+use rust_decimal::Decimal;
+use secrecy::SecretString;
 use std::collections::HashMap;
+use store::audit_log::AuditKind;
 use store::orders::RoleLimits;
 use store::{Fees, Store};
 
 use crate::accept::{self, Acceptance};
+use crate::access::Budgets;
 use crate::auth::CredentialCache;
+use crate::auth::csrf::Csrf;
+use crate::auth::session::{Cookies, Sessions};
 use crate::catalogue::Catalogue;
+use crate::oauth::OAuth;
+use crate::problem::Problem;
+use crate::record::Record;
 
 /// The parts that an [`App`] is made of.
 #[derive(Debug)]
@@ -36,6 +49,45 @@ pub struct AppParts {
     pub started: Started,
     /// How orders are judged, and how much a request may send.
     pub rules: Rules,
+    /// How people and programs get in.
+    pub doors: Doors,
+}
+
+/// How people and programs get in.
+#[derive(Debug)]
+pub struct Doors {
+    /// The configuration of it.
+    pub access: Arc<Access>,
+    /// Whether the process runs in production.
+    pub is_production: bool,
+    /// `SESSION_SECRET`.
+    pub session_secret: SecretString,
+    /// Counts requests.
+    pub limiter: RateLimiter,
+    /// Hashes passwords.
+    pub passwords: Passwords,
+    /// The authorization server.
+    pub oauth: OAuth,
+}
+
+impl Doors {
+    /// The doors that `config` sets. Needs a tokio runtime.
+    ///
+    /// Fails where `REDIS_URL` is none of a Redis server.
+    pub fn of(config: &Config, secrets: &LocalSecrets, clock: &SharedClock) -> Result<Self, RedisUrlError> {
+        let redis = config.redis_url.as_ref();
+        let redis = redis
+            .map(|url| RedisHandle::connect(url, databases::RATE_LIMITS))
+            .transpose()?;
+        Ok(Self {
+            access: Arc::new(config.access.clone()),
+            is_production: config.is_production(),
+            session_secret: secrets.session_secret.clone(),
+            limiter: RateLimiter::new(redis, Arc::clone(clock)),
+            passwords: Passwords::default(),
+            oauth: OAuth::of(config),
+        })
+    }
 }
 
 /// The configuration that requests feel.
@@ -49,6 +101,8 @@ pub struct Rules {
     pub fees: Fees,
     /// The most bytes of a request's body.
     pub max_body_bytes: usize,
+    /// What a new paper account starts with, in USD.
+    pub starting_cash: Decimal,
 }
 
 impl Rules {
@@ -70,6 +124,7 @@ impl Rules {
                 crypto_basis_points: config.paper_crypto_fee_bps,
             },
             max_body_bytes: config.max_body_bytes,
+            starting_cash: config.paper_starting_cash,
         }
     }
 }
@@ -88,6 +143,22 @@ pub struct App {
     pub started: Started,
     /// How orders are judged, and how much a request may send.
     pub rules: Rules,
+    /// How people and programs get in.
+    pub(crate) access: Arc<Access>,
+    /// How cookies are written.
+    pub(crate) cookies: Cookies,
+    /// Sessions that were looked up a moment ago.
+    pub(crate) sessions: Sessions,
+    /// Tokens of pages.
+    pub(crate) csrf: Csrf,
+    /// How many requests each caller has.
+    pub(crate) budgets: Budgets,
+    /// Hashes passwords.
+    pub(crate) passwords: Passwords,
+    /// Wrong passwords of the last minutes.
+    pub(crate) failures: LoginDelay,
+    /// The authorization server.
+    pub oauth: OAuth,
     /// Credentials that were checked a moment ago.
     pub(crate) credentials: CredentialCache,
     /// Accepts orders, those that wait together.
@@ -101,6 +172,7 @@ impl App {
     pub fn new(parts: AppParts, quotes: CachedQuotes) -> Arc<Self> {
         let acceptance = accept::spawn(parts.store.clone(), parts.rules, Arc::clone(&parts.clock));
         let wakes = wakes(parts.queue.clone());
+        let doors = parts.doors;
         Arc::new(Self {
             store: parts.store,
             queue: parts.queue,
@@ -108,6 +180,14 @@ impl App {
             clock: parts.clock,
             started: parts.started,
             rules: parts.rules,
+            cookies: Cookies::of(&doors.access, doors.is_production),
+            sessions: Sessions::new(&doors.access),
+            csrf: Csrf::new(doors.session_secret),
+            budgets: Budgets::new(doors.limiter, Policies::of(doors.access.rate_limits)),
+            oauth: doors.oauth,
+            access: doors.access,
+            passwords: doors.passwords,
+            failures: LoginDelay::default(),
             credentials: CredentialCache::default(),
             acceptance,
             wakes,
@@ -124,6 +204,24 @@ impl App {
     /// cache, and here no price: whoever needs one fails closed.
     pub async fn quotes(&self, assets: &[Asset], purpose: Purpose) -> HashMap<AssetId, Quote> {
         self.quotes.quotes(assets, purpose).await.unwrap_or_default()
+    }
+
+    /// Whether people may make accounts for themselves.
+    pub(crate) fn is_registration_open(&self) -> bool {
+        self.access.registration == Registration::Open
+    }
+
+    /// Has what this process remembers of credentials looked up anew: what was revoked here is refused here at once, and
+    /// in other processes within a second.
+    pub(crate) fn forget_credentials(&self) {
+        self.credentials.forget();
+        self.sessions.forget();
+    }
+
+    /// Writes an event into the audit log. The answer waits for it: what is not on record did not happen.
+    pub(crate) async fn audit(&self, record: &Record, kind: AuditKind) -> Result<(), Problem> {
+        self.store.audit(&record.event(kind, self.now())).await?;
+        Ok(())
     }
 
     /// Has a worker woken for each of these orders; no answer waits for that.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use poem::http::{StatusCode, header};
 use poem::web::Path;
 use poem::{Response, Route, get, handler};
-use utoipa_swagger_ui::Config;
+use utoipa_swagger_ui::{Config, oauth};
 
 use crate::problem::code::PAGE_PATH;
 use crate::problem::{Code, Problem, docs, endpoint_not_found};
@@ -73,9 +73,12 @@ fn asset(Path(path): Path<String>) -> poem::Result<Response> {
 }
 
 fn serve(path: &str) -> poem::Result<Response> {
-    let config = Config::from(DOCUMENT_PATH)
+    // The server gives no code without a challenge. The page keeps no secret, so whoever tries it names a public app with
+    // the redirect URI `/docs/oauth2-redirect.html` of this origin.
+    let oauth = oauth::Config::new().use_pkce_with_authorization_code_grant(true);
+    let config = Config::with_oauth_config([DOCUMENT_PATH], oauth)
         .try_it_out_enabled(true)
-        .persist_authorization(true)
+        .persist_authorization(false)
         .display_request_duration(true);
     let file = utoipa_swagger_ui::serve(path, Arc::new(config))
         .map_err(|error| Problem::hidden(Code::InternalError, error.to_string()))?
@@ -84,8 +87,22 @@ fn serve(path: &str) -> poem::Result<Response> {
     if file.gzpipped {
         response = response.header(header::CONTENT_ENCODING, "gzip");
     }
-    Ok(response.body(file.bytes.into_owned()))
+    let mut bytes = file.bytes.into_owned();
+    if path.is_empty() && !file.gzpipped {
+        bytes = fit_for_phones(bytes);
+    }
+    Ok(response.body(bytes))
 }
+
+/// The page as it is released has no word on that, so a phone would show it as if from far away.
+fn fit_for_phones(page: Vec<u8>) -> Vec<u8> {
+    match String::from_utf8(page) {
+        Ok(text) => text.replacen("<head>", VIEWPORT, 1).into_bytes(),
+        Err(error) => error.into_bytes(),
+    }
+}
+
+const VIEWPORT: &str = "<head>\n    <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">";
 
 #[cfg(test)]
 mod tests {

@@ -5,10 +5,13 @@
 //! 3. Poem takes a colon inside a segment as a parameter; [`PathTable::find`] compares such paths literally.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
-use poem::http::Uri;
 use poem::http::uri::PathAndQuery;
+use poem::http::{Method, Uri};
 use serde_json::Value;
+
+use crate::access::rules::{Rule, rule_of};
 
 /// The collections whose keys may be pairs.
 const KEYED_BY_SYMBOL: [&str; 2] = ["/v2/positions/", "/v2/assets/"];
@@ -16,7 +19,7 @@ const KEYED_BY_SYMBOL: [&str; 2] = ["/v2/positions/", "/v2/assets/"];
 /// Every documented path.
 #[derive(Debug, Default)]
 pub struct PathTable {
-    paths: Vec<KnownPath>,
+    paths: Vec<Arc<KnownPath>>,
 }
 
 /// One documented path.
@@ -24,9 +27,35 @@ pub struct PathTable {
 pub struct KnownPath {
     pattern: String,
     methods: Vec<String>,
+    rules: Vec<(Method, Rule)>,
 }
 
 impl KnownPath {
+    fn new(pattern: String, methods: Vec<String>) -> Self {
+        let methods_parsed = methods.iter().filter_map(|method| method.parse::<Method>().ok());
+        let rules = methods_parsed
+            .filter_map(|method| rule_of(&method, &pattern).map(|rule| (method, rule)))
+            .collect();
+        Self {
+            pattern,
+            methods,
+            rules,
+        }
+    }
+
+    /// What `method` needs here.
+    pub(crate) fn rule(&self, method: &Method) -> Option<Rule> {
+        self.rules
+            .iter()
+            .find(|(own, _)| own == method)
+            .map(|(_, rule)| *rule)
+    }
+
+    /// Whether the path answers `method`.
+    pub(crate) fn takes(&self, method: &Method) -> bool {
+        self.methods.iter().any(|own| own == method.as_str())
+    }
+
     /// The path with its parameters in braces.
     pub fn pattern(&self) -> &str {
         &self.pattern
@@ -67,24 +96,22 @@ impl PathTable {
                 methods.push("HEAD".to_owned());
             }
             methods.sort();
-            table.paths.push(KnownPath {
-                pattern: pattern.clone(),
-                methods,
-            });
+            table
+                .paths
+                .push(Arc::new(KnownPath::new(pattern.clone(), methods)));
         }
         table
     }
 
     /// Adds a path that the document leaves out.
     pub fn add(&mut self, pattern: &str, methods: &[&str]) {
-        self.paths.push(KnownPath {
-            pattern: pattern.to_owned(),
-            methods: methods.iter().map(|method| (*method).to_owned()).collect(),
-        });
+        let methods = methods.iter().map(|method| (*method).to_owned()).collect();
+        self.paths
+            .push(Arc::new(KnownPath::new(pattern.to_owned(), methods)));
     }
 
     /// The documented path that `path` is; a literal one wins over one with parameters.
-    pub fn find(&self, path: &str) -> Option<&KnownPath> {
+    pub fn find(&self, path: &str) -> Option<&Arc<KnownPath>> {
         let path = joined_pair(path).map_or(Cow::Borrowed(path), Cow::Owned);
         let literal = self.paths.iter().find(|known| known.pattern == path);
         literal.or_else(|| self.paths.iter().find(|known| known.matches(&path)))

@@ -4,16 +4,20 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use migrations::{MigrateError, Migrator, migrate_at_start};
 use platform::config::Config;
+use platform::password::{ChoiceError, Passwords};
+use platform::redis::RedisUrlError;
+use platform::secrets::{LocalSecrets, SecretsError};
 use platform::version::Started;
 use platform::{SecretUrl, SharedClock};
 use queue::Queue;
 use store::connect::OpenError;
-use store::{Store, StoreError};
+use store::{BootstrapOptions, Store, StoreError};
 use thiserror::Error;
 
-use crate::app::{App, AppParts, Rules};
+use crate::app::{App, AppParts, Doors, Rules};
 use crate::serve::Listening;
 
 /// The name of this program in logs and at the database.
@@ -31,6 +35,15 @@ pub enum SetupError {
     /// The schema could not be brought up to date.
     #[error(transparent)]
     Migrate(#[from] MigrateError),
+    /// The first superadmin's password is not let through, or can't be hashed.
+    #[error("cannot use SUPERADMIN_PASSWORD")]
+    Password(#[from] ChoiceError),
+    /// The secrets of the installation can't be read.
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
+    /// Redis has another kind of URL.
+    #[error(transparent)]
+    Redis(#[from] RedisUrlError),
     /// There are no prices.
     #[error(transparent)]
     Market(#[from] market::setup::SetupError),
@@ -52,12 +65,36 @@ pub async fn listen(config: &Config) -> Result<Listening, SetupError> {
     listening.map_err(|source| SetupError::Listen { address, source })
 }
 
+/// Gives the first superadmin the password of `SUPERADMIN_PASSWORD`, where one is set and the superadmin has none yet: the
+/// first start decides, and the person afterwards. Makes the superadmin with a paper account, if there is none.
+pub async fn seed_superadmin(config: &Config, store: &Store, now: DateTime<Utc>) -> Result<(), SetupError> {
+    let Some(password) = &config.superadmin_password else {
+        return Ok(());
+    };
+    let email = &config.superadmin_email;
+    let login = store.find_login(email).await?;
+    if login.is_some_and(|login| login.password_hash.is_some()) {
+        return Ok(());
+    }
+    let password_hash = Some(Passwords::default().choose(password, email).await?);
+    let options = BootstrapOptions {
+        email: email.clone(),
+        password_hash,
+        starting_cash: config.paper_starting_cash,
+        now,
+    };
+    store.bootstrap(&options).await?;
+    Ok(())
+}
+
 /// Everything that the API's process needs. Needs a tokio runtime.
 pub async fn app(config: &Config, clock: SharedClock) -> Result<Arc<App>, SetupError> {
     let store = Store::open(config, SERVICE).await?;
     migrate_at_start::<Migrator>(store.write()).await?;
     store.upsert_assets(&market::catalog::assets()).await?;
+    seed_superadmin(config, &store, clock.now()).await?;
     let quotes = market::setup::quotes(config, &clock)?;
+    let doors = Doors::of(config, &LocalSecrets::of(config)?, &clock)?;
     let parts = AppParts {
         assets: store.all_assets().await?,
         store,
@@ -65,6 +102,7 @@ pub async fn app(config: &Config, clock: SharedClock) -> Result<Arc<App>, SetupE
         started: Started::now(clock.as_ref()),
         clock,
         rules: Rules::of(config),
+        doors,
     };
     Ok(App::new(parts, quotes))
 }

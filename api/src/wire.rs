@@ -139,8 +139,14 @@ name_types! {
     TriggerStateName = "trigger_state": ["armed", "firing", "done", "canceled"];
     /// Which way the price has to go.
     DirectionName = "trigger_direction": ["falling", "rising"];
+    /// What a user may do.
+    RoleName = "role": ["standard", "admin", "superadmin"];
     /// Which price of a quote is compared.
     ReferenceName = "trigger_reference": ["last", "bid", "ask", "mid"];
+    /// Whether an app can keep a secret.
+    ClientTypeName = "client_type": ["confidential", "public"];
+    /// How an app may get tokens.
+    GrantTypeName = "grant_type": ["authorization_code", "client_credentials"];
 }
 
 /// Any JSON value, handed on as it is.

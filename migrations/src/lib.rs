@@ -10,6 +10,10 @@ mod m20261124_000001_schema;
 mod m20261125_000001_sweeps;
 mod m20261125_000002_user_risk_version;
 mod m20261125_000003_trigger_exits;
+mod m20261128_000001_people;
+mod m20261128_000002_oauth;
+mod m20261128_000003_audit;
+mod m20261128_000004_broker_secrets;
 mod paper_m20261124_000001_book;
 mod paper_m20261125_000001_queues;
 
@@ -33,6 +37,10 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000001_sweeps::Migration),
             Box::new(m20261125_000002_user_risk_version::Migration),
             Box::new(m20261125_000003_trigger_exits::Migration),
+            Box::new(m20261128_000001_people::Migration),
+            Box::new(m20261128_000002_oauth::Migration),
+            Box::new(m20261128_000003_audit::Migration),
+            Box::new(m20261128_000004_broker_secrets::Migration),
         ]
     }
 

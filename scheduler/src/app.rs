@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use domain::asset::MarketHours;
+use platform::chain::ChainKey;
 use platform::{Config, SharedClock};
 use queue::Queue;
 use store::Store;
@@ -17,6 +18,8 @@ pub struct SchedulerApp {
     pub queue: Queue,
     /// The time of day, which decides the slots.
     pub clock: SharedClock,
+    /// With which the logs are sealed.
+    pub chain_key: ChainKey,
     /// Whether equities keep the exchange's hours.
     pub hours: MarketHours,
     /// How it works.

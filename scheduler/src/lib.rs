@@ -1,18 +1,20 @@
-//! The scheduler: what happens by the clock. It opens sweeps, sends lost signals again, and tidies up.
+//! The scheduler: what happens by the clock. It opens sweeps, sends lost signals again, tidies up,
+//! and seals the logs.
 //!
-//! Reading order: [`schedule`] (the tables of ticks), [`slot`] (when a tick is due), `redrive`.
+//! Reading order: [`schedule`] (the tables of ticks), [`slot`] (when a tick is due), `redrive`, [`sealing`].
 //!
 //! Invariants:
 //!
 //! 1. Any number of schedulers may run; one leads, and another takes over within seconds.
 //! 2. Every tick is idempotent by its slot, so two leaders for a moment do no harm.
-//! 3. Protection never waits for housekeeping: each has its own loop.
+//! 3. Protection never waits for housekeeping, nor for sealing: each has its own loop.
 //! 4. The scheduler decides nothing about orders: it opens, signals and tidies. Workers claim and act.
 
 mod app;
 pub mod faults;
 mod redrive;
 pub mod schedule;
+pub mod sealing;
 pub mod slot;
 #[cfg(test)]
 mod tests;
@@ -41,7 +43,8 @@ pub async fn run(app: SchedulerApp, shutdown: Shutdown) {
     let (leads, led) = watch::channel(None);
     let protecting = Box::pin(protect(&app, &shutdown, &leads));
     let tidying = Box::pin(tidy(&app, &shutdown, &led));
-    tokio::join!(protecting, tidying);
+    let sealing = Box::pin(sealing::seal(&app, &shutdown, &led));
+    tokio::join!(protecting, tidying, sealing);
 }
 
 /// Keeps the lease, and protects while this process has it.

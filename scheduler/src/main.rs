@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use arbion_scheduler::{SchedulerApp, SchedulerOptions};
 use clap::Parser;
 use migrations::{Migrator, migrate_at_start};
+use platform::chain::ChainKey;
 use platform::config::{self, Config};
+use platform::secrets::LocalSecrets;
 use platform::telemetry::{self, LogWriter};
 use platform::{SecretUrl, Shutdown, SystemClock, exit};
 use queue::Queue;
@@ -43,6 +45,7 @@ async fn run() -> Result<bool, Box<dyn Error>> {
         store,
         queue: Queue::of(config.redis_url.as_ref().map(SecretUrl::expose)),
         clock: SystemClock::shared(),
+        chain_key: ChainKey::newest_of(&LocalSecrets::of(&config)?),
         hours: market::setup::hours(&config),
         options: SchedulerOptions::of(&config),
     };

@@ -27,6 +27,12 @@ const ORDERS_MAX: u64 = 1_000;
 /// How long the record of a sweep is kept.
 const SWEEPS_KEPT: TimeDelta = TimeDelta::days(30);
 
+/// How long a session is kept after its end.
+const SESSIONS_KEPT: TimeDelta = TimeDelta::days(30);
+
+/// How many codes and tokens are forgotten at once at most.
+const TOKENS_MAX: u32 = 500;
+
 /// Something that the leader does again and again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Tick {
@@ -42,6 +48,8 @@ pub enum Tick {
     PruneAnswers,
     /// Forgets sweeps of long ago.
     PruneSweeps,
+    /// Forgets sessions, codes and tokens that ended long ago.
+    PruneAccess,
 }
 
 impl Tick {
@@ -49,7 +57,12 @@ impl Tick {
     pub const PROTECTION: [Tick; 3] = [Tick::Sweep, Tick::RedriveSweeps, Tick::RedriveOrders];
 
     /// What tidies up, and may be late.
-    pub const HOUSEKEEPING: [Tick; 3] = [Tick::ExpireOrders, Tick::PruneAnswers, Tick::PruneSweeps];
+    pub const HOUSEKEEPING: [Tick; 4] = [
+        Tick::ExpireOrders,
+        Tick::PruneAnswers,
+        Tick::PruneSweeps,
+        Tick::PruneAccess,
+    ];
 
     /// Its name in the log.
     pub const fn name(self) -> &'static str {
@@ -60,6 +73,7 @@ impl Tick {
             Tick::ExpireOrders => "expire_orders",
             Tick::PruneAnswers => "prune_answers",
             Tick::PruneSweeps => "prune_sweeps",
+            Tick::PruneAccess => "prune_access",
         }
     }
 
@@ -69,7 +83,7 @@ impl Tick {
             Tick::Sweep => sweep_interval,
             Tick::RedriveOrders | Tick::RedriveSweeps => Duration::from_secs(1),
             Tick::ExpireOrders => Duration::from_secs(5),
-            Tick::PruneAnswers => Duration::from_mins(1),
+            Tick::PruneAnswers | Tick::PruneAccess => Duration::from_mins(1),
             Tick::PruneSweeps => Duration::from_hours(1),
         }
     }
@@ -82,6 +96,7 @@ impl Tick {
             Tick::ExpireOrders => expire_orders(app).await,
             Tick::PruneAnswers => prune_answers(app).await,
             Tick::PruneSweeps => prune_sweeps(app).await,
+            Tick::PruneAccess => prune_access(app).await,
         }
     }
 }
@@ -105,7 +120,8 @@ impl Schedule {
             | Tick::RedriveSweeps
             | Tick::ExpireOrders
             | Tick::PruneAnswers
-            | Tick::PruneSweeps => None,
+            | Tick::PruneSweeps
+            | Tick::PruneAccess => None,
         };
         Ok(Schedule {
             last: Tick::PROTECTION.map(|tick| (tick, slot_of(tick))).into(),
@@ -192,6 +208,21 @@ async fn prune_sweeps(app: &SchedulerApp) -> Result<(), StoreError> {
     let pruned = app.store.prune_sweeps(app.clock.now() - SWEEPS_KEPT).await?;
     if pruned > 0 {
         tracing::info!(sweeps = pruned, "forgot sweeps that were kept for a month");
+    }
+    Ok(())
+}
+
+/// What somebody got in by is kept for a while after its end, for whoever asks who it was.
+async fn prune_access(app: &SchedulerApp) -> Result<(), StoreError> {
+    let now = app.clock.now();
+    let sessions = app.store.prune_sessions(now - SESSIONS_KEPT).await?;
+    let tokens = app.store.prune_oauth(TOKENS_MAX, now).await?;
+    if sessions + tokens > 0 {
+        tracing::info!(
+            sessions,
+            tokens,
+            "forgot sessions, codes and tokens that ended long ago"
+        );
     }
     Ok(())
 }

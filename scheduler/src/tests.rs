@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::asset::MarketHours;
+use platform::chain::ChainKey;
 use platform::telemetry::LogBuffer;
 use platform::{ManualClock, SystemClock};
 use queue::{ConsumerOptions, Job, Outcome, Queue};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ConnectionTrait, EntityTrait, IntoActiveModel};
 use store::Store;
-use store::entity::{order_work, sweeps};
+use store::audit_log::{AuditEvent, AuditKind};
+use store::entity::{audit_heads, order_work, sweeps};
 use store::testing::{TestStore, json_log, now};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +28,7 @@ fn app(store: &Store) -> SchedulerApp {
         store: store.clone(),
         queue: Queue::memory(),
         clock: ManualClock::new(now()).shared(),
+        chain_key: ChainKey::of(&[7; 32]),
         hours: MarketHours::Real,
         options: SchedulerOptions {
             name: "scheduler".to_owned(),
@@ -251,6 +254,45 @@ store::testing::on_both! {
         let signals = signals(&app.queue).await;
         assert!(signals.is_superset(&words(&[Job::SweepStops { slot: 5, shard: 0 }])), "{signals:?}");
         assert_eq!(told(&log, "INFO"), ["opened a sweep", "re-drove 1 sweep"]);
+    }
+
+    async fn the_logs_are_sealed_once_a_second_and_the_head_is_told_once_a_minute(test: TestStore) {
+        let mut app = app(test);
+        let clock = ManualClock::new(now());
+        app.clock = clock.shared();
+        let (mut sealing, log) = (sealing::Sealing::new(&app), LogBuffer::new());
+        let (mut event, mut sealed) = (AuditEvent::new(AuditKind::LoginFailed, now()), Vec::new());
+        for _ in 0..4 {
+            event.at = app.clock.now();
+            test.audit(&event).await.unwrap();
+            sealing.pass(&app).with_subscriber(json_log(&log)).await;
+            let head = audit_heads::Entity::find().one(test.read()).await.unwrap().unwrap();
+            sealed.push((head.seq, head.anchored_seq));
+            clock.advance(TimeDelta::milliseconds(500));
+        }
+        assert_eq!(sealed, [(1, 1), (1, 1), (3, 1), (3, 1)]);
+        clock.advance(TimeDelta::minutes(1));
+        sealing.pass(&app).with_subscriber(json_log(&log)).await;
+        assert_eq!(told(&log, "INFO"), ["audit chain anchored"; 2]);
+        let line = log.json_lines().remove(1);
+        let head = audit_heads::Entity::find().one(test.read()).await.unwrap().unwrap();
+        assert_eq!((line["chain.source"].as_str(), line["chain.seq"].as_i64()), (Some("audit"), Some(4)));
+        assert_eq!(line["chain.id"], head.chain_id.to_string());
+        assert_eq!(line["chain.hash"], platform::chain::hex(head.hash));
+    }
+
+    async fn a_chain_that_cannot_be_sealed_on_is_told_once(test: TestStore) {
+        let mut app = app(test);
+        let clock = ManualClock::new(now());
+        app.clock = clock.shared();
+        let (mut sealing, log) = (sealing::Sealing::new(&app), LogBuffer::new());
+        test.audit(&AuditEvent::new(AuditKind::LoginFailed, now())).await.unwrap();
+        test.write().execute_unprepared("DELETE FROM audit_events").await.unwrap();
+        for _ in 0..3 {
+            sealing.pass(&app).with_subscriber(json_log(&log)).await;
+            clock.advance(TimeDelta::seconds(1));
+        }
+        assert_eq!(told(&log, "ERROR").len(), 1);
     }
 
     async fn a_leader_whose_database_is_away_says_when_it_leads_no_more(test: TestStore) {

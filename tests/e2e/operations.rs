@@ -118,7 +118,7 @@ async fn processes_that_start_at_once_on_an_empty_database_migrate_it_once() {
             .await;
     }
     let book = crate::support::books::Book::open(&place).await;
-    assert_eq!(book.count("arbion_migrations", "1 = 1").await, 4);
+    assert_eq!(book.count("arbion_migrations", "1 = 1").await, 8);
     assert_eq!(book.paper_count("paper_migrations", "1 = 1").await, 2);
 }
 

@@ -73,7 +73,7 @@ async fn nothing_is_lost_and_nothing_is_doubled_whatever_dies() {
     let seed = number("FAULTS_SEED").unwrap_or_else(any_seed);
     let time = number("FAULTS_MINUTES").map_or(SHORT, |minutes| minutes * 60);
     println!("seed {seed}: FAULTS_SEED={seed} has it again");
-    let report = series::run(seed, Duration::from_secs(time)).await;
+    let report = Box::pin(series::run(seed, Duration::from_secs(time))).await;
     println!("{}", report.text());
     println!("the slowest orders:\n{}", report.found.slowest.join("\n"));
     let failures = report.failures();

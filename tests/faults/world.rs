@@ -94,6 +94,11 @@ fn variables() -> BTreeMap<String, String> {
         ("DATABASE_MAX_CONNECTIONS", "6"),
         ("LOG_FORMAT", "human"),
         ("RUST_LOG", "info"),
+        // Only the checks that an order must pass are tested here, at any speed.
+        ("RATE_LIMIT_ANONYMOUS_PER_HOUR", "1000000000"),
+        ("RATE_LIMIT_ANONYMOUS_PER_DAY", "1000000000"),
+        ("RATE_LIMIT_CREDENTIAL_PER_MINUTE", "1000000000"),
+        ("RATE_LIMIT_BURST_PER_SECOND", "1000000000"),
         ("RISK_STANDARD_ORDER_NOTIONAL", &day_limit),
         ("RISK_STANDARD_DAY_NOTIONAL", &day_limit),
         ("RISK_SUPERADMIN_ORDER_NOTIONAL", "100000000"),

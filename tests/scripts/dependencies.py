@@ -22,7 +22,7 @@ ALLOWED = {
     "MIT-0", "Unicode-3.0", "Unlicense", "Zlib",
 }
 # The Mozilla licence binds the files of the package alone: fine for one that is used unchanged. Each is named here.
-ALLOWED_FOR = {"sse-codec": {"MPL-2.0"}}
+ALLOWED_FOR = {"sse-codec": {"MPL-2.0"}, "webdriver": {"MPL-2.0"}, "fernet": {"MPL-2.0"}}
 ALLOWED_EXCEPTIONS = {"LLVM-exception"}
 
 # (package, dependency): why it is declared though no source file names it.

@@ -10,6 +10,10 @@ declare -rA DEBIAN_PACKAGE=(
     [venv]=python3-venv
     [cc]=build-essential
     [curl]=curl
+    [chromium]=chromium
+    [chromedriver]=chromium-driver
+    [node]=nodejs
+    [npm]=npm
 )
 
 # Prints the directory of PostgreSQL's programs: the newest that Debian installed, else that of the initdb in PATH.
@@ -76,6 +80,20 @@ prepare_python() {
     python3 -m venv -- "$venv" &&
         "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$requirements" &&
         cp -- "$requirements" "$venv/installed.txt"
+}
+
+# Makes the directory $1 hold exactly the locked npm packages of the directory $2. None of them may run a script here.
+prepare_node() {
+    local directory=$1 manifests=$2
+    if cmp --silent -- "$manifests/package-lock.json" "$directory/installed.json" &&
+        cmp --silent -- "$manifests/package.json" "$directory/package.json"; then
+        return 0
+    fi
+    rm -rf -- "$directory"
+    mkdir -p -- "$directory" &&
+        cp -- "$manifests/package.json" "$manifests/package-lock.json" "$directory" &&
+        npm ci --prefix "$directory" --ignore-scripts --no-audit --no-fund --loglevel=error &&
+        cp -- "$manifests/package-lock.json" "$directory/installed.json"
 }
 
 require_cargo() {

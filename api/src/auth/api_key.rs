@@ -1,6 +1,7 @@
 //! API keys: `APCA-API-KEY-ID` + `APCA-API-SECRET-KEY`, or both as `Authorization: Basic`.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,6 +11,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::Principal;
 use super::cache::Known;
+use crate::access::not_authorized;
 use crate::app::App;
 use crate::problem::{Code, Problem};
 
@@ -30,7 +32,7 @@ struct ApiKey<'a> {
 }
 
 /// Who sends these headers.
-pub(super) async fn authenticate(headers: &HeaderMap, app: &App) -> Result<Principal, Problem> {
+pub(crate) async fn authenticate(headers: &HeaderMap, app: &App, from: IpAddr) -> Result<Principal, Problem> {
     let key = read(headers).ok_or_else(not_authorized)?;
     let known = app.credentials.get(&app.store, &key.id).await?;
     let proof = sha256(key.secret.as_ref());
@@ -41,12 +43,17 @@ pub(super) async fn authenticate(headers: &HeaderMap, app: &App) -> Result<Princ
     let known = known
         .filter(|known| is_right && known.is_valid_at(now))
         .ok_or_else(not_authorized)?;
+    if !known.is_allowed_from(from) {
+        let detail = "the API key does not work from this address";
+        return Err(Problem::new(Code::AddressNotAllowed, detail));
+    }
     known.touch(&app.store, now);
     Ok(known.principal())
 }
 
-fn not_authorized() -> Problem {
-    Problem::new(Code::NotAuthorized, "request is not authorized")
+/// Whether a request has a part of a key in Alpaca's headers.
+pub(crate) fn is_sent(headers: &HeaderMap) -> bool {
+    headers.contains_key(&KEY_ID) || headers.contains_key(&SECRET)
 }
 
 fn read(headers: &HeaderMap) -> Option<ApiKey<'_>> {

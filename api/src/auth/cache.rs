@@ -3,6 +3,7 @@
 //! 1. Only what exists is remembered, and for at most [`REMEMBERED_FOR`]: so long may a revoked key go on.
 //! 2. What is remembered is the row, not the verdict: the secret is compared each time.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -28,9 +29,19 @@ pub(super) struct Known {
     stored: Arc<StoredCredential>,
     scopes: Arc<[String]>,
     is_touched: Arc<AtomicBool>,
+    is_token: bool,
 }
 
 impl Known {
+    fn of(stored: StoredCredential, is_token: bool) -> Self {
+        Self {
+            scopes: stored.scopes.as_slice().into(),
+            stored: Arc::new(stored),
+            is_touched: Arc::default(),
+            is_token,
+        }
+    }
+
     /// The SHA-256 of the secret.
     pub(super) fn hash(&self) -> [u8; 32] {
         self.stored.hash
@@ -39,6 +50,11 @@ impl Known {
     /// Whether whoever has the secret is let in.
     pub(super) fn is_valid_at(&self, now: DateTime<Utc>) -> bool {
         self.stored.is_valid_at(now)
+    }
+
+    /// Whether it works from the address `from`.
+    pub(super) fn is_allowed_from(&self, from: IpAddr) -> bool {
+        self.stored.is_allowed_from(from)
     }
 
     /// Who it proves to be asking.
@@ -61,9 +77,14 @@ impl Known {
         if !is_due || self.is_touched.swap(true, Ordering::Relaxed) {
             return;
         }
-        let (store, id) = (store.clone(), self.stored.credential_id);
+        let (store, id, is_token) = (store.clone(), self.stored.credential_id, self.is_token);
         tokio::spawn(async move {
-            if let Err(error) = store.touch_credential(id, now).await {
+            let noted = if is_token {
+                store.touch_oauth_grant(id, now).await
+            } else {
+                store.touch_credential(id, now).await
+            };
+            if let Err(error) = noted {
                 tracing::warn!(%error, credential.id = %id, "its last use was not noted");
             }
         });
@@ -73,35 +94,56 @@ impl Known {
 /// See the module.
 #[derive(Debug)]
 pub struct CredentialCache {
-    known: Cache<String, Known>,
+    keys: Cache<String, Known>,
+    tokens: Cache<[u8; 32], Known>,
 }
 
 impl Default for CredentialCache {
     fn default() -> Self {
-        let known = Cache::builder()
-            .max_capacity(REMEMBERED_MAX)
-            .time_to_live(REMEMBERED_FOR)
-            .build();
-        Self { known }
+        Self {
+            keys: Cache::builder()
+                .max_capacity(REMEMBERED_MAX)
+                .time_to_live(REMEMBERED_FOR)
+                .build(),
+            tokens: Cache::builder()
+                .max_capacity(REMEMBERED_MAX)
+                .time_to_live(REMEMBERED_FOR)
+                .build(),
+        }
     }
 }
 
 impl CredentialCache {
+    /// Has every credential looked up anew: one of them was revoked by this process.
+    pub(crate) fn forget(&self) {
+        self.keys.invalidate_all();
+        self.tokens.invalidate_all();
+    }
+
     /// The credential with this public part, valid or not.
     pub(super) async fn get(&self, store: &Store, key_id: &str) -> Result<Option<Known>, StoreError> {
-        if let Some(known) = self.known.get(key_id).await {
+        if let Some(known) = self.keys.get(key_id).await {
             return Ok(Some(known));
         }
         // Boxed: it is needed about once a second, and the future of every request would have room for it.
         let Some(stored) = Box::pin(store.find_credential(key_id)).await? else {
             return Ok(None);
         };
-        let known = Known {
-            scopes: stored.scopes.as_slice().into(),
-            stored: Arc::new(stored),
-            is_touched: Arc::default(),
+        let known = Known::of(stored, false);
+        Box::pin(self.keys.insert(key_id.to_owned(), known.clone())).await;
+        Ok(Some(known))
+    }
+
+    /// The credential that the access token with this SHA-256 is, valid or not.
+    pub(super) async fn of_token(&self, store: &Store, hash: [u8; 32]) -> Result<Option<Known>, StoreError> {
+        if let Some(known) = self.tokens.get(&hash).await {
+            return Ok(Some(known));
+        }
+        let Some(stored) = Box::pin(store.find_access_token(hash)).await? else {
+            return Ok(None);
         };
-        Box::pin(self.known.insert(key_id.to_owned(), known.clone())).await;
+        let known = Known::of(stored, true);
+        Box::pin(self.tokens.insert(hash, known.clone())).await;
         Ok(Some(known))
     }
 }

@@ -61,6 +61,29 @@ impl Fields {
         }
     }
 
+    /// Whether the member `name` is this word, which is read then.
+    pub fn is_word(&mut self, name: &'static str, word: &str) -> bool {
+        let is_it = self.members.get(name).is_some_and(|value| value == word);
+        is_it && self.has(name)
+    }
+
+    /// A list of strings.
+    pub fn texts(&mut self, name: &'static str) -> Option<Vec<String>> {
+        let text = |value| match value {
+            Value::String(text) => Some(text),
+            Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) | Value::Null => None,
+        };
+        let texts = match self.take(name)? {
+            Value::Array(values) => values.into_iter().map(text).collect::<Option<Vec<_>>>(),
+            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) | Value::Null => None,
+        };
+        if texts.is_none() {
+            let detail = format!("{name} must be a list of strings");
+            self.refuse(Code::InvalidRequest, name, detail);
+        }
+        texts
+    }
+
     /// A string that a type of ours reads; its fault is told in `wording` followed by the text.
     pub fn parsed<T: FromStr>(&mut self, name: &'static str, code: Code, wording: &str) -> Option<T> {
         let text = self.text(name)?;

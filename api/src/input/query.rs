@@ -15,6 +15,9 @@ use super::fields::shown;
 use crate::problem::{Code, FieldError, Problem};
 use crate::wire::inline_type;
 
+/// How many entries a page has unless more are asked for.
+const PAGE_DEFAULT: u64 = 50;
+
 /// A parameter that may be left out, or sent empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Param<T>(pub Option<T>);
@@ -84,6 +87,17 @@ pub fn parse_instant(text: &str) -> Option<DateTime<Utc>> {
     }
     let date: NaiveDate = text.parse().ok()?;
     Some(date.and_hms_opt(0, 0, 0)?.and_utc())
+}
+
+/// How many entries a page has: 50 unless given, at most `max`.
+pub fn page_limit(given: Param<u64>, max: u64) -> Result<u64, Problem> {
+    let limit = given.get().unwrap_or(PAGE_DEFAULT);
+    if (1..=max).contains(&limit) {
+        return Ok(limit);
+    }
+    let detail = format!("limit must be between 1 and {max}");
+    let error = FieldError::at_parameter("limit", detail.clone());
+    Err(Problem::new(Code::InvalidRequest, detail).with_error(error))
 }
 
 /// Refuses a query parameter that the route does not know. Only for routes of our own: Alpaca's contract wants unknown

@@ -1,9 +1,11 @@
 //! What is known of a request while it runs.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use domain::id::OrderId;
+use platform::rate_limit::Verdict;
 use poem::http::HeaderValue;
 use poem::{FromRequest, Request, RequestBody};
 use tracing::Span;
@@ -30,6 +32,7 @@ struct Inner {
     path: String,
     started: Instant,
     span: Span,
+    limits: Mutex<Option<(Verdict, DateTime<Utc>)>>,
 }
 
 impl RequestContext {
@@ -51,6 +54,7 @@ impl RequestContext {
                 path: request.uri().path().to_owned(),
                 started: Instant::now(),
                 span,
+                limits: Mutex::default(),
             }),
         }
     }
@@ -88,6 +92,25 @@ impl RequestContext {
             account.id = display(ids.account),
             credential.id = display(ids.credential),
         );
+    }
+
+    /// Notes how the rate limits stand `at` this time; the answer tells it, whatever it will be. What was noted before
+    /// stays: a request may count against an address first, and then against the account that it names.
+    pub fn record_limits(&self, mut verdict: Verdict, at: DateTime<Utc>) {
+        let mut noted = self.inner.limits.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((before, _)) = noted.take() {
+            verdict.states.splice(0..0, before.states);
+        }
+        *noted = Some((verdict, at));
+    }
+
+    /// How the rate limits stand, and at which time, if the request was counted.
+    pub fn limits(&self) -> Option<(Verdict, DateTime<Utc>)> {
+        self.inner
+            .limits
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Notes which order the request is about, in the span.

@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures::FutureExt as _;
-use poem::{Endpoint, IntoResponse as _, Middleware, Request, Response};
+use poem::{Endpoint, IntoResponse, Middleware, Request, Response};
 use tracing::Instrument as _;
 
 use super::{REQUEST_ID, RequestContext};
@@ -41,10 +41,11 @@ impl<E: Endpoint> Endpoint for ObserveEndpoint<E> {
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
         let context = RequestContext::of(&request);
         let method = request.method().clone();
-        let route = self
-            .paths
-            .find(context.path())
-            .map_or("-", |known| known.pattern());
+        let known = self.paths.find(context.path());
+        let route = known.map_or("-", |known| known.pattern());
+        if let Some(known) = known {
+            request.set_data(Arc::clone(known));
+        }
         request.set_data(context.clone());
         let span = context.span().clone();
         // Boxed: the future of a whole request is large, and everything around it would copy it.
@@ -53,10 +54,7 @@ impl<E: Endpoint> Endpoint for ObserveEndpoint<E> {
         let answered = answering.await;
         let _entered = span.enter();
         let mut response = match answered {
-            Ok(Ok(response)) => response.into_response(),
-            // An answer that a handler made itself passes as it is.
-            Ok(Err(error)) if error.is_from_response() => error.into_response(),
-            Ok(Err(error)) => problem::answer_error(&error, &context, &self.paths),
+            Ok(answered) => problem::answer(answered.map(IntoResponse::into_response), &context, &self.paths),
             Err(_panic) => problem::answer_panic(&context),
         };
         if let Some(id) = context.id_header() {

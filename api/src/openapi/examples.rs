@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::access_examples;
+
 /// The request of the example order.
 pub(super) fn place_order() -> Value {
     json!({
@@ -34,6 +36,37 @@ pub(super) fn replace_order() -> Value {
 /// The request of the example trigger.
 pub(super) fn create_trigger() -> Value {
     json!({"symbol": "BTC/USD", "stop_price": "60000"})
+}
+
+/// The request of the example app.
+pub(super) fn register_client() -> Value {
+    json!({
+        "name": "Rebalancer",
+        "client_type": "confidential",
+        "redirect_uris": ["https://rebalancer.example.com/callback"],
+        "scopes": ["trading", "data"],
+    })
+}
+
+fn client() -> Value {
+    json!({
+        "client_id": "app_7K2M9QX4V0ZB3NTH5RWD", "name": "Rebalancer", "client_type": "confidential",
+        "redirect_uris": ["https://rebalancer.example.com/callback"], "grant_types": ["authorization_code"],
+        "scopes": ["data", "trading"], "account_id": "01930e4c-5b5a-7000-8000-000000000003",
+        "created_at": "2026-11-24T14:30:00.000000Z",
+    })
+}
+
+fn registered_client() -> Value {
+    json!({"client": client(), "client_secret": "shown this once"})
+}
+
+fn grant() -> Value {
+    json!({
+        "id": "01930e4c-5b5a-7000-8000-000000000006", "client_id": "app_7K2M9QX4V0ZB3NTH5RWD", "name": "Rebalancer",
+        "account_id": "01930e4c-5b5a-7000-8000-000000000003", "account_number": "PA01930E4C5B",
+        "scopes": ["data", "trading"], "created_at": "2026-11-24T14:30:00.000000Z", "last_used_at": null,
+    })
 }
 
 fn order() -> Value {
@@ -172,7 +205,12 @@ pub(super) fn add(id: &str, operation: &mut Value) {
             }
             "replace_order" => media["example"] = replace_order(),
             "create_trigger" => media["example"] = create_trigger(),
-            _ => {}
+            "register_client" => media["example"] = register_client(),
+            other => {
+                if let Some(example) = access_examples::request(other) {
+                    media["example"] = example;
+                }
+            }
         }
     }
     let (status, answer) = match id {
@@ -183,6 +221,9 @@ pub(super) fn add(id: &str, operation: &mut Value) {
         "create_trigger" => ("201", trigger()),
         "get_trigger" => ("200", trigger()),
         "list_triggers" => ("200", json!([trigger()])),
+        "register_client" => ("201", registered_client()),
+        "list_clients" => ("200", json!([client()])),
+        "list_grants" => ("200", json!([grant()])),
         "get_account" => ("200", account()),
         "list_assets" => ("200", json!([asset()])),
         "get_asset" => ("200", asset()),
@@ -202,7 +243,10 @@ pub(super) fn add(id: &str, operation: &mut Value) {
             "207",
             json!([{"symbol": "BTC/USD", "status": 200, "body": order()}]),
         ),
-        _ => return,
+        other => match access_examples::answer(other) {
+            Some(example) => example,
+            None => return,
+        },
     };
     add_answer(operation, status, &answer);
     if id == "get_readiness" {

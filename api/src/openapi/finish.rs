@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use poem::http::Method;
 use serde_json::{Map, Value, json};
 
 use super::errors::errors_of;
 use super::examples;
+use crate::access::Scope;
+use crate::access::rules::{Who, rule_of};
 use crate::problem::{CONTENT_TYPE, Code};
 
 /// Adds everything to the document that the code knows and poem-openapi does not.
@@ -15,8 +18,8 @@ pub(super) fn finish(document: &mut Value) {
         mark_nullable(schema);
     }
     for (path, operations) in members(document.get_mut("paths")) {
-        for (_, operation) in members(Some(operations)) {
-            finish_operation(path, operation);
+        for (method, operation) in members(Some(operations)) {
+            finish_operation(method, path, operation);
         }
     }
 }
@@ -31,8 +34,27 @@ fn add_components(document: &mut Value) {
         "api_key_id": {"type": "apiKey", "in": "header", "name": "APCA-API-KEY-ID", "description": "The public part of an API key."},
         "api_secret_key": {"type": "apiKey", "in": "header", "name": "APCA-API-SECRET-KEY", "description": "The secret part of an API key."},
         "basic": {"type": "http", "scheme": "basic", "description": "An API key: its public part as the user, its secret part as the password."},
+        "oauth2": {"type": "oauth2", "description": "A token of a connected app. From the page of this document: register a public app (POST /oauth/clients) with this origin's `/docs/oauth2-redirect.html` as its redirect URI, and enter its `client_id` without a secret.", "flows": oauth_flows()},
+        "session": {"type": "apiKey", "in": "cookie", "name": "arbion", "description": "A login: POST /auth/login. Where the API is reached by HTTPS the cookie's name is `__Host-arbion`. What changes something needs the header `X-CSRF-Token`, too."},
+        "csrf": {"type": "apiKey", "in": "header", "name": "X-CSRF-Token", "description": "The token of the session: GET /auth/csrf."},
     });
     components["schemas"]["Problem"] = problem_schema();
+}
+
+fn oauth_flows() -> Value {
+    let scopes: Map<String, Value> = Scope::ALL
+        .iter()
+        .map(|scope| (scope.as_str().to_owned(), json!(scope.meaning())))
+        .collect();
+    json!({
+        "authorizationCode": {
+            "authorizationUrl": "/oauth/authorize",
+            "tokenUrl": "/oauth/token",
+            "refreshUrl": "/oauth/token",
+            "scopes": scopes,
+        },
+        "clientCredentials": {"tokenUrl": "/oauth/token", "scopes": scopes},
+    })
 }
 
 fn problem_schema() -> Value {
@@ -67,14 +89,33 @@ fn problem_schema() -> Value {
     })
 }
 
-fn finish_operation(path: &str, operation: &mut Value) {
-    let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
-    let is_public = path.starts_with("/health");
-    operation["security"] = if is_public {
-        json!([])
+/// The credentials that the rule of an operation admits.
+fn security(method: &str, path: &str) -> Value {
+    let method = method.to_ascii_uppercase().parse::<Method>().ok();
+    let who = method
+        .as_ref()
+        .and_then(|method| rule_of(method, path))
+        .map(|rule| rule.who);
+    let session = if method.is_some_and(|method| method == Method::GET) {
+        json!({"session": []})
     } else {
-        json!([{"api_key_id": [], "api_secret_key": []}, {"basic": []}])
+        json!({"session": [], "csrf": []})
     };
+    match who {
+        None | Some(Who::Anyone) => json!([]),
+        Some(Who::Credential(scope)) => {
+            let scopes: Vec<&str> = scope.iter().map(|scope| scope.as_str()).collect();
+            json!([
+                {"api_key_id": [], "api_secret_key": []}, {"basic": []}, {"oauth2": scopes}, session,
+            ])
+        }
+        Some(Who::Session | Who::Administrator(_)) => json!([session]),
+    }
+}
+
+fn finish_operation(method: &str, path: &str, operation: &mut Value) {
+    let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
+    operation["security"] = security(method, path);
     if ["place_order", "close_position"].contains(&id.as_str()) {
         add_idempotency_key(operation);
     }
@@ -106,7 +147,8 @@ fn add_idempotency_key(operation: &mut Value) {
 /// What the handlers check of a parameter beyond its type.
 fn refine_parameter(operation: &str, parameter: &mut Value) {
     match (operation, parameter["name"].as_str().unwrap_or_default()) {
-        ("list_orders" | "list_triggers", "limit") => bound(parameter, 500),
+        ("list_orders" | "list_triggers" | "list_grants", "limit") => bound(parameter, 500),
+        ("list_keys" | "list_users" | "list_audit_events", "limit") => bound(parameter, 200),
         ("list_events", "limit") => bound(parameter, 1_000),
         ("get_order_by_client_id", "client_order_id") => parameter["required"] = json!(true),
         ("close_position", "qty" | "percentage") => parameter["schema"]["pattern"] = json!(POSITIVE),

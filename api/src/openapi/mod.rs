@@ -4,6 +4,7 @@
 //! value is sent as null, and that an API key has two parts. `finish` adds all that; the finished document is served, is
 //! the file `openapi.json`, and is where the table of paths comes from.
 
+mod access_examples;
 mod errors;
 mod examples;
 mod finish;
@@ -14,11 +15,17 @@ use poem_openapi::OpenApiService;
 use serde_json::Value;
 
 use crate::routes::account::Account;
+use crate::routes::admin::Admin;
 use crate::routes::assets::Assets;
+use crate::routes::audit::Audit;
+use crate::routes::auth::Auth;
+use crate::routes::auth::keys::Keys;
+use crate::routes::auth::sessions::OwnSessions;
 use crate::routes::calendar::CalendarApi;
 use crate::routes::clock::ClockApi;
 use crate::routes::events::Events;
 use crate::routes::health::Health;
+use crate::routes::oauth_apps::OAuthApps;
 use crate::routes::orders::Orders;
 use crate::routes::positions::Positions;
 use crate::routes::triggers::Triggers;
@@ -32,6 +39,12 @@ type Apis = (
     CalendarApi,
     Triggers,
     Events,
+    Auth,
+    OwnSessions,
+    Keys,
+    Admin,
+    Audit,
+    OAuthApps,
     Health,
 );
 
@@ -49,6 +62,12 @@ fn api() -> OpenApiService<Apis, ()> {
         CalendarApi,
         Triggers,
         Events,
+        Auth,
+        OwnSessions,
+        Keys,
+        Admin,
+        Audit,
+        OAuthApps,
         Health,
     );
     OpenApiService::new(apis, "Arbion", platform::VERSION).description(DESCRIPTION)

@@ -11,6 +11,7 @@ use crate::catalogue::Catalogue;
 use crate::input::Fields;
 use crate::input::body::parse_object;
 use crate::problem::Code;
+use crate::routes::oauth_apps::{self, RegisterClientBody};
 use crate::routes::orders::{self, PlaceOrderBody, ReplaceOrderBody};
 use crate::routes::triggers::{self, CreateTriggerBody};
 
@@ -51,8 +52,8 @@ fn every_operation_is_documented_with_its_errors() {
         if path.starts_with("/v2") {
             assert_eq!(
                 operation["security"].as_array().unwrap().len(),
-                2,
-                "{name} needs a credential"
+                4,
+                "{name} takes a key in two forms, a token and a session"
             );
             assert!(operation["responses"]["401"].is_object(), "{name} can be refused");
         }
@@ -225,6 +226,10 @@ fn the_bodies_of_requests_are_described_as_they_are_read() {
         triggers::read(fields, &Principal::example(), &assets).unwrap();
     });
     assert_described(&CreateTriggerBody::name(), &protect, &[]);
+    let register = members_read(&examples::register_client(), |fields| {
+        oauth_apps::read(fields, &Principal::example()).unwrap();
+    });
+    assert_described(&RegisterClientBody::name(), &register, &[]);
 }
 
 #[test]

@@ -12,26 +12,36 @@ use super::{Code, FieldError, Problem};
 use crate::middleware::RequestContext;
 use crate::paths::PathTable;
 
+/// The answer to a request that was `answered` so.
+pub fn answer(answered: poem::Result<Response>, context: &RequestContext, paths: &PathTable) -> Response {
+    match answered {
+        Ok(response) => response,
+        // An answer that a handler made itself passes as it is.
+        Err(error) if error.is_from_response() => error.into_response(),
+        Err(error) => answer_error(&error, context, paths),
+    }
+}
+
 /// The answer to a request that failed with `error`.
-pub fn answer_error(error: &poem::Error, context: &RequestContext, paths: &PathTable) -> Response {
+fn answer_error(error: &poem::Error, context: &RequestContext, paths: &PathTable) -> Response {
     if let Some(problem) = error.downcast_ref::<Problem>() {
-        return answer(problem, context);
+        return answer_problem(problem, context);
     }
     if error.is::<MethodNotAllowedError>() {
         return answer_wrong_method(context, paths);
     }
-    answer(&from_framework(error), context)
+    answer_problem(&from_framework(error), context)
 }
 
 /// The answer to a request whose handler panicked. The panic's text is in the log already.
 pub fn answer_panic(context: &RequestContext) -> Response {
-    answer(
+    answer_problem(
         &Problem::hidden(Code::InternalError, "the handler panicked"),
         context,
     )
 }
 
-fn answer(problem: &Problem, context: &RequestContext) -> Response {
+fn answer_problem(problem: &Problem, context: &RequestContext) -> Response {
     if let Some(cause) = problem.hidden_cause() {
         log_cause(problem.code(), cause, context);
     }
@@ -59,11 +69,11 @@ fn log_cause(code: Code, cause: &(dyn Error + Send + Sync), context: &RequestCon
 /// 405 with `Allow`; 404 where no documented path fits, since a colon in a route's path lets poem match too much.
 fn answer_wrong_method(context: &RequestContext, paths: &PathTable) -> Response {
     let Some(known) = paths.find(context.path()) else {
-        return answer(&endpoint_not_found(), context);
+        return answer_problem(&endpoint_not_found(), context);
     };
     let allow = known.allow();
     let detail = format!("{} takes {allow}", known.pattern());
-    let mut response = answer(&Problem::new(Code::MethodNotAllowed, detail), context);
+    let mut response = answer_problem(&Problem::new(Code::MethodNotAllowed, detail), context);
     if let Ok(value) = HeaderValue::from_str(&allow) {
         response.headers_mut().insert(header::ALLOW, value);
     }

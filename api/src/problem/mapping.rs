@@ -4,6 +4,7 @@
 use domain::order::TermsError;
 use domain::risk::Blocked;
 use domain::trigger::TriggerError;
+use platform::password::PasswordError;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use store::StoreError;
@@ -101,6 +102,15 @@ impl From<Blocked> for Problem {
                 .with("cost_basis", number(cost_basis)),
             Blocked::NotionalRange { limit } => problem.with("limit", number(limit)),
             Blocked::OrderNotional { .. } | Blocked::DayNotional { .. } => problem,
+        }
+    }
+}
+
+impl From<PasswordError> for Problem {
+    fn from(error: PasswordError) -> Self {
+        match error {
+            PasswordError::Busy => Self::hidden(Code::ServiceUnavailable, error),
+            PasswordError::Failed => Self::hidden(Code::InternalError, error),
         }
     }
 }

@@ -27,14 +27,14 @@ use serde_json::{Map, Value, json};
 
 pub use code::Code;
 pub(crate) use framework::endpoint_not_found;
-pub use framework::{answer_error, answer_panic};
+pub use framework::{answer, answer_panic};
 pub(crate) use mapping::order_not_found;
 
 /// The media type of an error's body.
 pub const CONTENT_TYPE: &str = "application/problem+json";
 
-/// How long a client should wait before it tries again after a 503, in seconds.
-const RETRY_AFTER_SECONDS: u32 = 1;
+/// How long a client should wait before it tries again after a 503 that names no other time, in seconds.
+const RETRY_AFTER_SECONDS: u64 = 1;
 
 /// One thing that is wrong with a request, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,6 +101,8 @@ pub struct Problem {
     detail: String,
     errors: Vec<FieldError>,
     members: Map<String, Value>,
+    retry_after_seconds: Option<u64>,
+    is_of_token: bool,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
@@ -112,6 +114,8 @@ impl Problem {
             detail: detail.into(),
             errors: Vec::new(),
             members: Map::new(),
+            retry_after_seconds: None,
+            is_of_token: false,
             source: None,
         }
     }
@@ -151,6 +155,20 @@ impl Problem {
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.members.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Says when it is of use to try again.
+    #[must_use]
+    pub const fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after_seconds = Some(seconds);
+        self
+    }
+
+    /// Says that an access token was sent which is worth nothing, or nothing any more.
+    #[must_use]
+    pub(crate) const fn of_token(mut self) -> Self {
+        self.is_of_token = true;
         self
     }
 
@@ -196,22 +214,38 @@ impl Problem {
         Value::Object(body)
     }
 
+    /// How to prove oneself, as RFC 6750 section 3 has it told to the holders of access tokens. Basic, which is accepted,
+    /// too, is not among it: browsers would ask for a password in a window of their own.
+    fn challenge(&self) -> Option<HeaderValue> {
+        if self.code.status() == StatusCode::UNAUTHORIZED {
+            return Some(HeaderValue::from_static(if self.is_of_token {
+                "Bearer realm=\"arbion\", error=\"invalid_token\""
+            } else {
+                "ApiKey realm=\"arbion\", Bearer realm=\"arbion\""
+            }));
+        }
+        if self.code != Code::InsufficientScope {
+            return None;
+        }
+        let scope = self.members.get("scope").and_then(Value::as_str)?;
+        let challenge = format!("Bearer realm=\"arbion\", error=\"insufficient_scope\", scope=\"{scope}\"");
+        HeaderValue::from_str(&challenge).ok()
+    }
+
     /// The whole answer to the request `request_id` for `instance` (its path).
     pub fn response(&self, instance: &str, request_id: &str) -> Response {
         let body = self.body(instance, request_id).to_string();
         let mut response = body.with_content_type(CONTENT_TYPE).into_response();
         response.set_status(self.code.status());
         let headers = response.headers_mut();
-        match self.code.status() {
-            StatusCode::UNAUTHORIZED => {
-                // Not Basic, which is accepted, too: browsers would ask for a password in a window of their own.
-                let scheme = HeaderValue::from_static("ApiKey realm=\"arbion\"");
-                headers.insert(header::WWW_AUTHENTICATE, scheme);
-            }
-            StatusCode::SERVICE_UNAVAILABLE => {
-                headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS.into());
-            }
-            _ => {}
+        if let Some(challenge) = self.challenge() {
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        if self.code.status() == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS.into());
+        }
+        if let Some(seconds) = self.retry_after_seconds {
+            headers.insert(header::RETRY_AFTER, seconds.into());
         }
         response
     }

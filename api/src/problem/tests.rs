@@ -52,8 +52,22 @@ fn a_401_names_a_scheme_and_a_503_says_when_to_come_back() {
             .unwrap()
             .starts_with("ApiKey")
     );
+    let of_token = Problem::new(Code::NotAuthorized, "x").of_token();
+    assert_eq!(
+        of_token.response("/", "r").header("www-authenticate"),
+        Some("Bearer realm=\"arbion\", error=\"invalid_token\"")
+    );
+    let narrow = Problem::new(Code::InsufficientScope, "x").with("scope", "trading");
+    assert_eq!(
+        narrow.response("/", "r").header("www-authenticate"),
+        Some("Bearer realm=\"arbion\", error=\"insufficient_scope\", scope=\"trading\"")
+    );
     let unavailable = Problem::new(Code::ServiceUnavailable, "x").response("/", "r");
     assert_eq!(unavailable.header("retry-after"), Some("1"));
+    let limited = Problem::new(Code::RateLimited, "x")
+        .retry_after(42)
+        .response("/", "r");
+    assert_eq!(limited.header("retry-after"), Some("42"));
 }
 
 #[test]

@@ -153,7 +153,6 @@ impl Triggers {
         _key: NoIdempotencyKey,
         body: JsonBody<CreateTriggerBody>,
     ) -> poem::Result<Created> {
-        principal.require("trading")?;
         let new = read(&mut body.fields()?, &principal, &app.assets)?;
         let quotes = app.quotes(std::slice::from_ref(&new.asset), Purpose::Risk).await;
         let quote = quotes.get(&new.asset.id);
@@ -236,7 +235,6 @@ impl Triggers {
         /// The trigger's id.
         id: Path<String>,
     ) -> poem::Result<Disarmed> {
-        principal.require("trading")?;
         let answer = app
             .store
             .cancel_trigger(principal.account, parse_id(&id)?, app.now())

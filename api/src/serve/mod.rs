@@ -10,10 +10,14 @@ use poem::listener::TcpAcceptor;
 use poem::{Endpoint, EndpointExt as _, Request, Response, Route, Server};
 use tokio::net::TcpListener;
 
+use crate::access::Gate;
 use crate::app::App;
-use crate::middleware::{LimitBody, LimitReadTime, Observe, RoutePairs};
+use crate::middleware::{
+    AllowOrigins, AnswerErrors, FindClient, LimitBody, LimitReadTime, Observe, RequireHttps, RoutePairs,
+    SecureHeaders, ShieldBursts,
+};
 use crate::paths::PathTable;
-use crate::{docs_page, openapi};
+use crate::{docs_page, oauth, openapi, pages};
 
 /// How long a request may take.
 #[derive(Debug, Clone, Copy)]
@@ -37,25 +41,52 @@ pub fn router(app: Arc<App>) -> impl Endpoint<Output = Response> {
 fn router_within(times: Times, app: Arc<App>) -> impl Endpoint<Output = Response> {
     let document = openapi::document();
     let mut table = PathTable::of_document(&document);
-    for (path, methods) in docs_page::PATHS {
+    for (path, methods) in undocumented() {
         table.add(path, methods);
     }
+    let (paths, access) = (Arc::new(table), Arc::clone(&app.access));
     let bytes_max = app.rules.max_body_bytes;
     let routes = Routes {
-        pages: docs_page::routes(Route::new(), openapi::text(&document)),
+        pages: oauth::routes::routes(pages::routes::routes(docs_page::routes(
+            Route::new(),
+            openapi::text(&document),
+        ))),
         operations: openapi::service(),
+    };
+    let gate = Gate {
+        app: Arc::clone(&app),
     };
     routes
         .data(app)
         .with(LimitReadTime(times.read))
+        .with(gate)
         .with(LimitBody {
             bytes_max,
             time_max: times.body,
         })
         .with(RoutePairs)
-        .with(Observe {
-            paths: Arc::new(table),
+        .with(AnswerErrors {
+            paths: Arc::clone(&paths),
         })
+        .with(AllowOrigins {
+            access: Arc::clone(&access),
+        })
+        .with(RequireHttps {
+            access: Arc::clone(&access),
+        })
+        .with(ShieldBursts::new(access.rate_limits))
+        .with(Observe { paths })
+        .with(SecureHeaders)
+        .with(FindClient { access })
+}
+
+/// The paths that the document leaves out, with the methods that they take.
+pub(crate) fn undocumented() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
+    let pages = pages::routes::PATHS.into_iter().chain(pages::assets::PATHS);
+    docs_page::PATHS
+        .into_iter()
+        .chain(pages)
+        .chain(oauth::routes::PATHS)
 }
 
 /// The pages beside the operations. They are told apart here, since a nested router of poem parses each path once more.
@@ -72,7 +103,8 @@ where
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
-        if docs_page::has(request.uri().path()) {
+        let path = request.uri().path();
+        if docs_page::has(path) || pages::routes::has(path) || oauth::routes::has(path) {
             self.pages.call(request).await
         } else {
             self.operations.call(request).await

@@ -37,6 +37,8 @@ pub(crate) fn environment(
         ("DATABASE_URL", bench.postgres.url(database)),
         ("MARKET_HOURS", "ignore".to_owned()),
         ("LOG_FORMAT", "json".to_owned()),
+        ("RATE_LIMIT_CREDENTIAL_PER_MINUTE", "1000000000".to_owned()),
+        ("RATE_LIMIT_BURST_PER_SECOND", "1000000000".to_owned()),
         ("RISK_SUPERADMIN_ORDER_NOTIONAL", "1000000000".to_owned()),
         ("RISK_SUPERADMIN_DAY_NOTIONAL", "9000000000".to_owned()),
     ];

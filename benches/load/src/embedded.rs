@@ -57,6 +57,8 @@ impl Place {
             ("PORT", address.port().to_string()),
             ("MARKET_HOURS", "ignore".to_owned()),
             ("LOG_FORMAT", "json".to_owned()),
+            ("RATE_LIMIT_CREDENTIAL_PER_MINUTE", "1000000000".to_owned()),
+            ("RATE_LIMIT_BURST_PER_SECOND", "1000000000".to_owned()),
             ("PAPER_STARTING_CASH", "9000000000".to_owned()),
             ("RISK_SUPERADMIN_ORDER_NOTIONAL", "1000000000".to_owned()),
             ("RISK_SUPERADMIN_DAY_NOTIONAL", "9000000000".to_owned()),

@@ -17,6 +17,7 @@
 )]
 
 mod acceptance;
+mod access;
 mod cpu;
 mod drain;
 mod embedded;
@@ -47,6 +48,8 @@ enum Figure {
     Latency,
     /// A backlog, one worker.
     Drain,
+    /// What authentication and the policy limit cost.
+    Access,
 }
 
 /// What `./bench` hands over.
@@ -121,6 +124,7 @@ fn main() {
             Figure::Embedded => embedded::measure(&bench),
             Figure::Latency => latency::measure(&bench),
             Figure::Drain => drain::measure(&bench),
+            Figure::Access => access::measure(&bench),
         }
     }
 }

@@ -14,9 +14,12 @@
 //! | `fills` | the fill events, one to one |
 //! | `trigger_exits`, `triggers` | the events that hold an exit |
 //! | `broker_attempts` | their numbers, and which orders the venue knows |
+//!
+//! Besides, [`chains`] tells whether the logs themselves are as they were sealed.
 
 mod accounts;
 mod attempts;
+pub mod chains;
 mod connect;
 mod exits;
 mod life;
@@ -32,6 +35,7 @@ mod walk;
 use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr};
 use thiserror::Error;
 
+pub use chains::{ChainReport, verify_chains};
 pub use connect::connect;
 pub use report::{Counts, Difference, Report};
 

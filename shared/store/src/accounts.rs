@@ -126,6 +126,15 @@ impl Store {
             .await?)
     }
 
+    /// Whether `account` is one of `user`'s, by one query.
+    pub async fn account_of_user(&self, user: UserId, account: AccountId) -> Result<bool, StoreError> {
+        let row = accounts::Entity::find_by_id(account.0)
+            .filter(accounts::Column::UserId.eq(user.0))
+            .one(self.read())
+            .await?;
+        Ok(row.is_some())
+    }
+
     /// Where the orders of `account` go.
     pub async fn connection_of(&self, account: AccountId) -> Result<ConnectionView, StoreError> {
         let mut found = connections_of(self.read(), &[account]).await?;

@@ -5,12 +5,16 @@
 //!
 //! 1. [`entity`]: the tables, and [`money`]: how exact decimals are kept on both databases;
 //! 2. [`Store::transaction`] and [`StoreError`]: what may fail, and what is tried again;
-//! 3. [`users`], [`accounts`], [`credentials`], [`assets`]: who trades what;
+//! 3. [`users`], [`sessions`], [`accounts`], [`credentials`], [`oauth`], [`assets`]: who comes in how, who acts for whom, and
+//!    trades what;
 //! 4. [`orders`]: accepted, read, canceled and replaced, over a ledger that one transaction fills, decides on and writes;
 //! 5. [`work`], [`attempts`], [`reports`]: what remains to be done, each call to a broker, and what it reports;
 //! 6. [`triggers`], [`sweeps`], [`marks`]: stops, the net that finds those that are through, and which prices to believe;
 //! 7. [`lease`], [`keeper`], [`idempotency`], [`health`]: who may do what only one may do, answers that are kept, and whether the
-//!    database is there.
+//!    database is there;
+//! 8. [`users`], [`sessions`], [`credentials`]: who gets in, and by what;
+//! 9. [`broker_secrets`]: what connections log in with, sealed;
+//! 10. [`audit_log`]: who did what that concerns security, and the seals of this log and of the orders' events.
 //!
 //! Invariants:
 //!
@@ -24,7 +28,9 @@
 pub mod accounts;
 pub mod assets;
 pub mod attempts;
+pub mod audit_log;
 mod book;
+pub mod broker_secrets;
 pub mod cause;
 mod codes;
 pub mod connect;
@@ -40,9 +46,11 @@ pub mod lease;
 mod ledger;
 pub mod marks;
 pub mod money;
+pub mod oauth;
 pub mod orders;
 pub mod reports;
 mod rows;
+pub mod sessions;
 pub mod sweeps;
 #[cfg(any(test, feature = "test-support"))]
 pub mod testing;
@@ -63,15 +71,18 @@ pub use accounts::{AccountView, NewAccount};
 pub use attempts::{
     AfterLookUp, AttemptOutcome, Begin, Dispatch, End, Ended, LookUp, MISSED_CHECK, NewAttempt, RecordedAll,
 };
+pub use audit_log::{AuditCursor, AuditEvent, AuditFilter, AuditKind, AuditPage, Sealed, Sealer};
+pub use broker_secrets::{BrokerSecrets, BrokerSecretsError, KeptSecret, Resealed, Rotation};
 pub use cause::Cause;
 pub use connect::StoreOptions;
 pub use connections::ConnectionView;
-pub use credentials::{NewApiKey, StoredCredential};
+pub use credentials::{ApiKeyView, NewApiKey, NewKey, StoredCredential};
 pub use error::StoreError;
 pub use keeper::{Kept, LEASE, LeaseKeeper};
 pub use lease::LeaseGrant;
 pub use ledger::Fees;
 pub use money::{Money, Rate};
+pub use oauth::{Issued, OAuthClient, Redemption};
 pub use orders::{
     AcceptContext, AcceptRequest, Accepted, CancelAnswer, ExitCause, IdempotencyKey, OrderEventRow,
     OrderFilter, PositionRow, Refusal, ReplaceRefusal, Replacement, RoleLimits, SavedAnswer, StatusFilter,
@@ -79,10 +90,13 @@ pub use orders::{
 };
 pub use reports::{Recorded, ReportsRead};
 pub use rows::update_many;
+pub use sessions::{NewSession, Renewal, SessionView, StoredSession};
 pub use sweeps::{SweepClaim, SweepCounts, SweepPart};
 pub use transaction::{TransactionStats, Tx};
 pub use triggers::{Candidates, Fired, Firing, NewTrigger, Salvo, Search, Stuck, TriggerCancel, Watch};
-pub use users::{Bootstrap, BootstrapOptions, Role};
+pub use users::administration::{UserChangeError, UserFilter, UserView};
+pub use users::logins::{Login, NewUser};
+pub use users::{Bootstrap, BootstrapOptions, Role, UserLimits};
 pub use work::{Claim, WorkKind};
 
 /// The database of an installation. Clones share the connections.

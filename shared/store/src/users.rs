@@ -1,4 +1,14 @@
 //! Who may log in and trade.
+//!
+//! [`administration`] is what an admin changes of others, [`logins`] what people change of themselves.
+//!
+//! 1. Whatever lowers what a user may do ends their sessions and moves their `risk_version`, in its own transaction: an
+//!    order that was approved before is not stored after it.
+//! 2. There is always an active superadmin, once there is one.
+//! 3. A password is set by its owner. The first start may give one to a superadmin who has none.
+
+pub mod administration;
+pub mod logins;
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,9 +16,13 @@ use std::str::FromStr;
 use chrono::{DateTime, Utc};
 use domain::id::{AccountId, UserId};
 use domain::money::USD;
+use domain::risk::Limits;
 use rust_decimal::Decimal;
-use sea_orm::sea_query::{LockType, OnConflict};
-use sea_orm::{ActiveValue, ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::sea_query::{Expr, LockType, OnConflict};
+use sea_orm::{
+    ActiveValue, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect,
+};
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use uuid::Uuid;
@@ -73,11 +87,42 @@ pub(crate) fn role_of(role: &str, user: Uuid) -> Result<Role, StoreError> {
     })
 }
 
+/// An admin's own limits for one user, in USD. Those that are absent are those of the user's role.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct UserLimits {
+    /// The greatest notional of one order that adds exposure.
+    pub order_notional: Option<Decimal>,
+    /// The greatest notional of one trading date.
+    pub day_notional: Option<Decimal>,
+}
+
+impl UserLimits {
+    /// What holds for a user whose role has the limits `role`.
+    pub fn instead_of(self, role: Limits) -> Limits {
+        Limits {
+            order_notional: self.order_notional.unwrap_or(role.order_notional),
+            day_notional: self.day_notional.unwrap_or(role.day_notional),
+        }
+    }
+
+    pub(crate) fn of(row: &users::Model) -> Self {
+        Self {
+            order_notional: row.order_notional_max.map(|Money(limit)| limit),
+            day_notional: row.day_notional_max.map(|Money(limit)| limit),
+        }
+    }
+}
+
 /// What the first start of an installation makes.
 #[derive(Debug, Clone)]
 pub struct BootstrapOptions {
     /// Of the superadmin.
     pub email: String,
+    /// The hash of the superadmin's password (`platform::password`); none: no login by password until one is set.
+    ///
+    /// It counts only while the user has no password: the first start decides, and another value of
+    /// `SUPERADMIN_PASSWORD` later never overwrites what the person has chosen since.
+    pub password_hash: Option<SecretString>,
     /// What the paper account starts with, in USD.
     pub starting_cash: Decimal,
     /// The time of the start.
@@ -109,6 +154,9 @@ impl Store {
                 .exec_without_returning(&*tx)
                 .await?;
             let user = lock_by_email(&tx, &options.email).await?;
+            if let Some(hash) = &options.password_hash {
+                give_first_password(&*tx, user, hash).await?;
+            }
             if let Some(account) = oldest_account(&tx, user).await? {
                 return Ok(Bootstrap {
                     user_id: user,
@@ -124,6 +172,11 @@ impl Store {
             })
         })
         .await
+    }
+
+    /// Gives `user` a password, unless there is one; answers whether it did.
+    pub async fn set_first_password(&self, user: UserId, hash: &SecretString) -> Result<bool, StoreError> {
+        give_first_password(self.write(), user, hash).await
     }
 
     /// Makes a user without a password.
@@ -167,22 +220,6 @@ impl Store {
     pub async fn user(&self, id: UserId) -> Result<Option<users::Model>, StoreError> {
         Ok(users::Entity::find_by_id(id.0).one(self.read()).await?)
     }
-
-    /// Lets a user trade, or no longer.
-    pub async fn set_user_active(&self, id: UserId, is_active: bool) -> Result<(), StoreError> {
-        self.transaction("set_user_active", async |tx| {
-            let changed = users::Entity::update_many()
-                .col_expr(users::Column::IsActive, is_active.into())
-                .filter(users::Column::Id.eq(id.0))
-                .exec(&*tx)
-                .await?;
-            if changed.rows_affected == 0 {
-                return Err(StoreError::NotFound { table: "users" });
-            }
-            Ok(())
-        })
-        .await
-    }
 }
 
 fn user_row(email: &str, role: Role, now: DateTime<Utc>) -> users::ActiveModel {
@@ -194,6 +231,8 @@ fn user_row(email: &str, role: Role, now: DateTime<Utc>) -> users::ActiveModel {
         is_active: ActiveValue::Set(true),
         notional_open: ActiveValue::Set(Money::ZERO),
         risk_version: ActiveValue::Set(0),
+        order_notional_max: ActiveValue::Set(None),
+        day_notional_max: ActiveValue::Set(None),
         created_at: ActiveValue::Set(now),
     }
 }
@@ -201,6 +240,21 @@ fn user_row(email: &str, role: Role, now: DateTime<Utc>) -> users::ActiveModel {
 /// Emails are compared without regard to case and surrounding space.
 fn normal_email(email: &str) -> String {
     email.trim().to_lowercase()
+}
+
+/// Changes no password that is there.
+async fn give_first_password(
+    connection: &impl ConnectionTrait,
+    user: UserId,
+    hash: &SecretString,
+) -> Result<bool, StoreError> {
+    let given = users::Entity::update_many()
+        .col_expr(users::Column::PasswordHash, Expr::value(hash.expose_secret()))
+        .filter(users::Column::Id.eq(user.0))
+        .filter(users::Column::PasswordHash.is_null())
+        .exec(connection)
+        .await?;
+    Ok(given.rows_affected > 0)
 }
 
 async fn lock_by_email(tx: &DatabaseTransaction, email: &str) -> Result<UserId, StoreError> {

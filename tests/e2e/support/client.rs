@@ -74,19 +74,32 @@ impl Client {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let response = request.body(body).send().await?;
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Ok(Answer {
-            status,
-            headers,
-            body: response.bytes().await?.to_vec(),
-        })
+        Answer::read(request.body(body).send().await?).await
     }
 
     /// Sends a request.
     pub(crate) async fn send(&self, method: &str, path: &str, headers: Headers<'_>, body: Vec<u8>) -> Answer {
         let answer = self.try_send(method, path, headers, body).await;
         answer.unwrap_or_else(|error| panic!("{method} {path}: {error:?}"))
+    }
+
+    /// POST with a name and a secret by Basic.
+    pub(crate) async fn send_with_basic(
+        &self,
+        path: &str,
+        name: &str,
+        secret: &str,
+        headers: Headers<'_>,
+        body: String,
+    ) -> Answer {
+        let mut request = self.http.post(format!("{}{path}", self.base));
+        request = request.basic_auth(name, Some(secret));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Answer::read(request.body(body).send().await.unwrap())
+            .await
+            .unwrap()
     }
 
     /// GET.
@@ -168,6 +181,16 @@ pub(crate) fn text(value: &Value) -> &str {
 }
 
 impl Answer {
+    /// Reads a response whole; `Err` where it breaks off.
+    pub(crate) async fn read(response: reqwest::Response) -> Result<Self, reqwest::Error> {
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Ok(Self {
+            status,
+            headers,
+            body: response.bytes().await?.to_vec(),
+        })
+    }
+
     /// The body as JSON.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))

@@ -8,14 +8,24 @@
 //! | [`place`] | where an installation keeps its data: a directory, or a database and a Redis |
 //! | [`site`] | an installation: the processes of a set-up around one place |
 //! | [`client`] | HTTP with the site's API key |
+//! | [`consent`] | people in a browser, by plain HTTP: they register, log in, and let an app act |
+//! | [`bot`] | an app, as the server knows it: its requests, without a library |
 //! | [`raw`] | requests byte for byte |
 //! | [`broker`] | a broker that does what a test says, and its journal |
+//! | [`browser`] | a headless Chromium: what a person sees, and does with the keyboard alone |
+//! | [`elsewhere`] | a page of another origin, and what it is asked for |
+//! | [`person`] | what a person does on our pages, and the app that they connect |
 //! | [`books`] | what the databases say: conservation, and checksums |
 
 pub(crate) mod books;
+pub(crate) mod bot;
 pub(crate) mod broker;
+pub(crate) mod browser;
 pub(crate) mod client;
+pub(crate) mod consent;
+pub(crate) mod elsewhere;
 pub(crate) mod environment;
+pub(crate) mod person;
 pub(crate) mod place;
 pub(crate) mod postgres;
 pub(crate) mod process;

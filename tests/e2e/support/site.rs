@@ -20,7 +20,7 @@ pub(crate) enum Role {
 
 /// Short leases and frequent sweeps, so that a test sees what otherwise takes a minute; no slippage and no fees, so that
 /// its numbers can be checked by hand.
-const QUICK: [(&str, &str); 9] = [
+const QUICK: [(&str, &str); 16] = [
     ("MARKET_HOURS", "ignore"),
     ("SWEEP_INTERVAL_SECONDS", "1"),
     ("LEASE_SECONDS", "4"),
@@ -30,6 +30,14 @@ const QUICK: [(&str, &str); 9] = [
     ("DATABASE_MAX_CONNECTIONS", "6"),
     ("LOG_FORMAT", "human"),
     ("RUST_LOG", "info"),
+    // Tests ask as fast as they can; those of the limits set their own.
+    ("RATE_LIMIT_ANONYMOUS_PER_HOUR", "1000000000"),
+    ("RATE_LIMIT_ANONYMOUS_PER_DAY", "1000000000"),
+    ("RATE_LIMIT_LOGIN_PER_MINUTE", "1000000000"),
+    ("RATE_LIMIT_REGISTRATION_PER_HOUR", "1000000000"),
+    ("RATE_LIMIT_TOKEN_PER_MINUTE", "1000000000"),
+    ("RATE_LIMIT_CREDENTIAL_PER_MINUTE", "1000000000"),
+    ("RATE_LIMIT_BURST_PER_SECOND", "1000000000"),
 ];
 
 /// How an installation is to be started.

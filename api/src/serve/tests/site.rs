@@ -11,6 +11,8 @@ use domain::money::Price;
 use domain::quote::Quote;
 use domain::risk::Limits;
 use market::{CachedQuotes, MarketData, MarketError, Sim};
+use platform::password::Passwords;
+use platform::rate_limit::RateLimiter;
 use platform::version::Started;
 use platform::{ManualClock, SharedClock};
 use poem::endpoint::BoxEndpoint;
@@ -21,9 +23,13 @@ use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use store::orders::RoleLimits;
 use store::testing::{self, TestStore};
-use store::{BootstrapOptions, Fees, NewApiKey, Store};
+use store::{BootstrapOptions, Fees, NewApiKey, NewKey, Store};
 
-use crate::app::{App, AppParts, Rules};
+use super::browser::{Browser, PASSWORD};
+use crate::access::Scope;
+use crate::app::{App, AppParts, Doors, Rules};
+use crate::middleware::test_access::access;
+use crate::oauth::OAuth;
 use crate::serve::{TIMES, Times, router_within};
 
 /// An instrument whose quotes are crossed: its bid is above its ask.
@@ -34,6 +40,8 @@ const CROSSED: &str = "NFLX";
 pub(super) struct Differences {
     pub(super) hours: MarketHours,
     pub(super) times: Times,
+    /// Variables of the API's doors.
+    pub(super) doors: &'static [(&'static str, &'static str)],
 }
 
 impl Default for Differences {
@@ -41,17 +49,20 @@ impl Default for Differences {
         Self {
             hours: MarketHours::Ignore,
             times: TIMES,
+            doors: &[],
         }
     }
 }
 
 /// An API over the database of a test.
 pub(super) struct Site {
+    pub(super) app: Arc<App>,
     router: BoxEndpoint<'static, Response>,
     key: NewApiKey,
     pub(super) store: Store,
     pub(super) account: AccountId,
     pub(super) now: DateTime<Utc>,
+    clock: Arc<ManualClock>,
 }
 
 /// An answer, read whole.
@@ -64,6 +75,10 @@ pub(super) struct Answer {
 impl Answer {
     pub(super) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    pub(super) fn is_error(&self) -> bool {
+        self.status.is_client_error() || self.status.is_server_error()
     }
 
     /// The problem's code; whatever else it is must have the one form.
@@ -120,6 +135,21 @@ fn rules(hours: MarketHours) -> Rules {
             crypto_basis_points: Decimal::from(25),
         },
         max_body_bytes: 4096,
+        starting_cash: Decimal::from(100_000),
+    }
+}
+
+/// Doors as in development, with these variables set.
+fn doors_with(variables: &[(&str, &str)], clock: &Arc<ManualClock>) -> Doors {
+    Doors {
+        access: access(variables),
+        is_production: false,
+        session_secret: "a secret of more than thirty-two characters".into(),
+        limiter: RateLimiter::new(None, Arc::clone(clock) as SharedClock),
+        passwords: Passwords::default(),
+        oauth: OAuth {
+            issuer: "http://localhost:8080".to_owned(),
+        },
     }
 }
 
@@ -154,16 +184,24 @@ impl Site {
         store.upsert_assets(&assets()).await.unwrap();
         let options = BootstrapOptions {
             email: "owner@example.org".into(),
+            password_hash: None,
             starting_cash: Decimal::from(100_000),
             now,
         };
         let owner = store.bootstrap(&options).await.unwrap();
         let key = store
-            .create_api_key(owner.user_id, owner.account_id, "test", &["trading", "data"], now)
+            .create_api_key(NewKey::new(
+                owner.user_id,
+                owner.account_id,
+                "test",
+                &Scope::ALL_WORDS,
+                now,
+            ))
             .await
             .unwrap();
-        let clock: SharedClock = ManualClock::new(now).shared();
-        let Differences { hours, times } = differences;
+        let hand = Arc::new(ManualClock::new(now));
+        let clock: SharedClock = Arc::clone(&hand) as SharedClock;
+        let Differences { hours, times, doors } = differences;
         let provider = Arc::new(Prices(Sim::new(1, Arc::clone(&clock)).with_hours(hours)));
         let quotes = CachedQuotes::new(provider, Arc::clone(&clock), hours, None);
         let parts = AppParts {
@@ -173,9 +211,13 @@ impl Site {
             started: Started::now(clock.as_ref()),
             clock,
             rules: rules(hours),
+            doors: doors_with(doors, &hand),
         };
+        let app = App::new(parts, quotes);
         Self {
-            router: router_within(times, App::new(parts, quotes)).boxed(),
+            clock: hand,
+            router: router_within(times, Arc::clone(&app)).boxed(),
+            app,
             key,
             store,
             account: owner.account_id,
@@ -184,18 +226,67 @@ impl Site {
     }
 
     /// The same API, asked with a key that may only read.
-    pub(super) async fn read_only(mut self) -> Self {
+    pub(super) async fn read_only(self) -> Self {
+        self.with_scopes(&["data"]).await
+    }
+
+    /// The same API, asked with a key that may do what `scopes` say.
+    pub(super) async fn with_scopes(mut self, scopes: &[&str]) -> Self {
         let owner = self.store.account_view(self.account).await.unwrap().unwrap();
-        self.key = self
-            .store
-            .create_api_key(owner.user_id, self.account, "reader", &["data"], self.now)
-            .await
-            .unwrap();
+        let new = NewKey::new(owner.user_id, self.account, "reader", scopes, self.now);
+        self.key = self.store.create_api_key(new).await.unwrap();
         self
     }
 
     pub(super) fn key(&self) -> (&str, &str) {
         (&self.key.key_id, &self.key.secret)
+    }
+
+    /// Moves the time of day on.
+    pub(super) fn advance(&self, by: TimeDelta) {
+        self.clock.advance(by);
+    }
+
+    /// The first superadmin, who has a password now and has just logged in.
+    pub(super) async fn superadmin(&self) -> Browser<'_> {
+        let owner = self
+            .store
+            .account_view(self.account)
+            .await
+            .unwrap()
+            .unwrap()
+            .user_id;
+        let hash = Passwords::default().hash(&PASSWORD.into()).await.unwrap();
+        self.store.set_first_password(owner, &hash).await.unwrap();
+        Browser::logged_in(self, "owner@example.org").await
+    }
+
+    /// Another paper account of the user who owns `account`.
+    pub(super) async fn another_account(&self, account: &str) -> String {
+        let account = AccountId(account.parse().unwrap());
+        let owner = self.store.account_view(account).await.unwrap().unwrap().user_id;
+        let made = self
+            .store
+            .create_account(owner, Decimal::from(100_000), self.now)
+            .await;
+        made.unwrap().account.to_string()
+    }
+
+    /// Asks with the public and the secret part of an API key.
+    pub(super) async fn with_key(
+        &self,
+        key: (&str, &str),
+        method: Method,
+        path: &str,
+        body: &Value,
+    ) -> Answer {
+        let request = Request::builder()
+            .method(method)
+            .uri_str(path)
+            .content_type("application/json")
+            .header("apca-api-key-id", key.0)
+            .header("apca-api-secret-key", key.1);
+        self.answer(request.body(body.to_string())).await
     }
 
     /// `seconds` after the time at which everything was made.
@@ -277,6 +368,7 @@ pub(super) const IN_NO_TIME: Differences = Differences {
         body: Duration::ZERO,
         read: Duration::ZERO,
     },
+    doors: &[],
 };
 
 pub(super) fn buy() -> Value {

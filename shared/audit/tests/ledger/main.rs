@@ -6,5 +6,6 @@ extern crate arbion_audit as audit;
 // `on_both!` makes tokio's tests.
 use tokio as _;
 
+mod chains;
 mod given;
 mod planted;

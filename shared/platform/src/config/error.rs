@@ -97,9 +97,26 @@ pub enum Fault {
     /// Not a URL, or one of another kind.
     #[error("must be a URL that starts with {}://", .0.join(":// or "))]
     NotAUrl(Vec<&'static str>),
+    /// Not an origin.
+    #[error(
+        "must be an origin: http:// or https://, a host in lower case, a port where it is not the usual one"
+    )]
+    NotAnOrigin,
+    /// Not a list of networks.
+    #[error("must be IP addresses or networks, separated by commas")]
+    NotNetworks,
+    /// It makes no sense without another variable.
+    #[error("needs {other}")]
+    Needs {
+        /// The variable that it needs.
+        other: &'static str,
+    },
     /// Not a Fernet key.
     #[error("must be a Fernet key: 32 bytes in url-safe base64")]
     NotAFernetKey,
+    /// The same Fernet key twice.
+    #[error("must not hold the same key twice")]
+    RepeatedKey,
     /// Too few characters.
     #[error("must have at least {min} characters")]
     TooShort {

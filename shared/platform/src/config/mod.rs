@@ -6,6 +6,7 @@
 //!   changes the environment of the process.
 //! - All faults are reported together, each with the name, what is wrong, and an example.
 
+mod access;
 mod error;
 mod reader;
 mod render;
@@ -22,7 +23,9 @@ use std::time::Duration;
 use rust_decimal::Decimal;
 use secrecy::SecretString;
 
+pub use access::{Access, PlainHttp, RateLimits, Registration, SameSite};
 pub use error::{ConfigError, Fault, VariableError};
+pub(crate) use reader::check_fernet_keys;
 pub use render::{env_sample, help_text, markdown_table};
 
 use crate::redis;
@@ -113,6 +116,8 @@ pub struct Config {
     pub database_max_connections: u32,
     /// `REDIS_URL`.
     pub redis_url: Option<SecretUrl>,
+    /// The API's doors.
+    pub access: Access,
     /// `ENCRYPTION_KEY`.
     pub encryption_key: Option<SecretString>,
     /// `ENCRYPTION_SALT`.
@@ -236,7 +241,8 @@ impl Config {
             database_url: reader.url("DATABASE_URL", &["postgres", "postgresql", "sqlite"], |_| true),
             database_max_connections: reader.whole("DATABASE_MAX_CONNECTIONS", 2, 1000),
             redis_url: reader.url("REDIS_URL", &redis::SCHEMES, redis::is_usable),
-            encryption_key: reader.fernet_key("ENCRYPTION_KEY"),
+            access: Access::read(reader, environment == Production),
+            encryption_key: reader.fernet_keys("ENCRYPTION_KEY"),
             encryption_salt: reader.secret("ENCRYPTION_SALT", 16),
             session_secret: reader.secret("SESSION_SECRET", 32),
             superadmin_email: reader.email("SUPERADMIN_EMAIL"),

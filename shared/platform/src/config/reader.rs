@@ -8,8 +8,10 @@ use std::net::IpAddr;
 use base64::Engine as _;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use ipnet::IpNet;
 use rust_decimal::Decimal;
 use secrecy::SecretString;
+use secrecy::zeroize::Zeroizing;
 use tracing_subscriber::EnvFilter;
 
 use super::error::{ConfigError, Fault, VariableError};
@@ -156,6 +158,40 @@ impl<'a> Reader<'a> {
         url
     }
 
+    /// An origin, as browsers write it (RFC 6454 section 6.1).
+    pub(super) fn origin(&mut self, name: &'static str) -> Option<String> {
+        let text = self.text(name)?;
+        if !is_origin(&text) {
+            self.refuse(name, Fault::NotAnOrigin);
+        }
+        Some(text)
+    }
+
+    /// Origins, separated by commas.
+    pub(super) fn origins(&mut self, name: &'static str) -> Vec<String> {
+        let origins: Vec<String> = self.list(name);
+        if !origins.iter().all(|origin| is_origin(origin)) {
+            self.refuse(name, Fault::NotAnOrigin);
+        }
+        origins
+    }
+
+    /// IP addresses and networks in CIDR form, separated by commas.
+    pub(super) fn networks(&mut self, name: &'static str) -> Vec<IpNet> {
+        let texts = self.list(name);
+        let networks: Vec<IpNet> = texts.iter().filter_map(|text| network(text)).collect();
+        if networks.len() != texts.len() {
+            self.refuse(name, Fault::NotNetworks);
+        }
+        networks
+    }
+
+    fn list(&mut self, name: &'static str) -> Vec<String> {
+        let text = self.text(name).unwrap_or_default();
+        let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+        items.map(str::to_owned).collect()
+    }
+
     /// A secret that must have at least `min` characters.
     pub(super) fn secret(&mut self, name: &'static str, min: usize) -> Option<SecretString> {
         let text = self.text(name)?;
@@ -165,11 +201,11 @@ impl<'a> Reader<'a> {
         Some(SecretString::from(text))
     }
 
-    /// A Fernet key: 32 bytes in url-safe base64, with or without the `=` at its end.
-    pub(super) fn fernet_key(&mut self, name: &'static str) -> Option<SecretString> {
+    /// Fernet keys, separated by commas.
+    pub(super) fn fernet_keys(&mut self, name: &'static str) -> Option<SecretString> {
         let text = self.text(name)?;
-        if URL_SAFE.decode(&text).map_or(0, |bytes| bytes.len()) != 32 {
-            self.refuse(name, Fault::NotAFernetKey);
+        if let Err(fault) = check_fernet_keys(&text) {
+            self.refuse(name, fault);
         }
         Some(SecretString::from(text))
     }
@@ -186,4 +222,47 @@ impl<'a> Reader<'a> {
     fn given(&self, name: &str) -> Option<String> {
         (self.lookup)(name).filter(|value| !value.trim().is_empty())
     }
+}
+
+/// Whether `text` is a list of Fernet keys, separated by commas: 32 bytes each in url-safe base64, with or without the `=`
+/// at the end. A key that stands there twice is a mistake in the making: whoever removes one of them leaves the other.
+pub(crate) fn check_fernet_keys(text: &str) -> Result<(), Fault> {
+    let mut seen: Vec<Zeroizing<Vec<u8>>> = Vec::new();
+    for key in text.split(',').map(str::trim) {
+        let bytes = URL_SAFE.decode(key).map(Zeroizing::new);
+        let bytes = bytes.ok().filter(|bytes| bytes.len() == 32);
+        let bytes = bytes.ok_or(Fault::NotAFernetKey)?;
+        if seen.contains(&bytes) {
+            return Err(Fault::RepeatedKey);
+        }
+        seen.push(bytes);
+    }
+    Ok(())
+}
+
+/// Whether `text` is what a browser sends as `Origin`: `https://app.example.com`, `http://localhost:3000`.
+fn is_origin(text: &str) -> bool {
+    let Some((scheme, authority)) = text.split_once("://") else {
+        return false;
+    };
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, Some(port)),
+        _ => (authority, None),
+    };
+    let usual = if scheme == "https" { "443" } else { "80" };
+    let is_port =
+        |port: &str| port != usual && port.parse::<u16>().is_ok_and(|number| number.to_string() == port);
+    let is_host_byte =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-[]:".contains(&byte);
+    matches!(scheme, "http" | "https")
+        && !host.is_empty()
+        && host.bytes().all(is_host_byte)
+        && (host.starts_with('[') || !host.contains(':'))
+        && port.is_none_or(is_port)
+}
+
+/// A network, or an address as the network that holds it alone.
+fn network(text: &str) -> Option<IpNet> {
+    let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
+    text.parse().ok().or_else(address)
 }

@@ -67,6 +67,7 @@ fn an_empty_environment_gives_every_default() {
         config.session_secret,
     ];
     assert!(secrets.iter().all(Option::is_none));
+    assert_eq!(config.access, default_access());
     assert_eq!(config.superadmin_email, "admin@localhost");
     assert!(config.superadmin_password.is_none());
     assert_eq!((config.market_data, config.market_seed), (MarketData::Sim, 1));
@@ -96,8 +97,30 @@ fn an_empty_environment_gives_every_default() {
     assert_eq!(config.risk, risk);
 }
 
+fn default_access() -> Access {
+    Access {
+        public_url: None,
+        cors_origins: Vec::new(),
+        trusted_proxies: Vec::new(),
+        plain_http: PlainHttp::Allow,
+        registration: Registration::Open,
+        session_same_site: SameSite::Lax,
+        session_idle_minutes: 60,
+        session_max_hours: 12,
+        rate_limits: RateLimits {
+            anonymous_per_hour: 50,
+            anonymous_per_day: 200,
+            login_per_minute: 10,
+            registration_per_hour: 5,
+            token_per_minute: 60,
+            credential_per_minute: 200,
+            burst_per_second: 500,
+        },
+    }
+}
+
 /// Every variable with a legal value that is not its default.
-const CHANGED: [(&str, &str); 36] = [
+const CHANGED: [(&str, &str); 51] = [
     ("ARBION_ENV", "production"),
     ("ARBION_DATA_DIR", "/srv/arbion"),
     ("BIND_ADDRESS", "::1"),
@@ -109,6 +132,21 @@ const CHANGED: [(&str, &str); 36] = [
     ("DATABASE_URL", "postgres://u:p@db/arbion"),
     ("DATABASE_MAX_CONNECTIONS", "5"),
     ("REDIS_URL", "rediss://:p@cache:6380"),
+    ("PUBLIC_URL", "https://trade.example.com"),
+    ("CORS_ORIGINS", "https://app.example.com, http://localhost:3000"),
+    ("SESSION_SAMESITE", "none"),
+    ("SESSION_IDLE_MINUTES", "1"),
+    ("SESSION_MAX_HOURS", "2"),
+    ("REGISTRATION", "closed"),
+    ("PLAIN_HTTP", "redirect"),
+    ("TRUSTED_PROXIES", "10.0.0.0/8, ::1"),
+    ("RATE_LIMIT_ANONYMOUS_PER_HOUR", "3"),
+    ("RATE_LIMIT_ANONYMOUS_PER_DAY", "4"),
+    ("RATE_LIMIT_LOGIN_PER_MINUTE", "5"),
+    ("RATE_LIMIT_REGISTRATION_PER_HOUR", "6"),
+    ("RATE_LIMIT_TOKEN_PER_MINUTE", "7"),
+    ("RATE_LIMIT_CREDENTIAL_PER_MINUTE", "8"),
+    ("RATE_LIMIT_BURST_PER_SECOND", "9"),
     ("ENCRYPTION_KEY", KEY),
     ("ENCRYPTION_SALT", LONG),
     ("SESSION_SECRET", LONG),
@@ -193,6 +231,36 @@ fn every_variable_changes_its_field() {
     assert_eq!(config.risk.superadmin.day, money("1000000000000000"));
 }
 
+#[test]
+fn every_variable_of_the_doors_changes_its_field() {
+    let config = parse(&CHANGED).unwrap();
+    let changed = Access {
+        public_url: Some("https://trade.example.com".to_owned()),
+        cors_origins: vec![
+            "https://app.example.com".to_owned(),
+            "http://localhost:3000".to_owned(),
+        ],
+        trusted_proxies: vec!["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()],
+        plain_http: PlainHttp::Redirect,
+        registration: Registration::Closed,
+        session_same_site: SameSite::None,
+        session_idle_minutes: 1,
+        session_max_hours: 2,
+        rate_limits: RateLimits {
+            anonymous_per_hour: 3,
+            anonymous_per_day: 4,
+            login_per_minute: 5,
+            registration_per_hour: 6,
+            token_per_minute: 7,
+            credential_per_minute: 8,
+            burst_per_second: 9,
+        },
+    };
+    assert_eq!(config.access, changed);
+    assert!(config.access.is_trusted_proxy("10.1.2.3".parse().unwrap()));
+    assert!(!config.access.is_trusted_proxy("11.1.2.3".parse().unwrap()));
+}
+
 /// A variable, a value that it refuses, and how the message goes on after the name.
 const REFUSED: &[(&str, &str, &str)] = &[
     (
@@ -209,6 +277,79 @@ const REFUSED: &[(&str, &str, &str)] = &[
         "PORT",
         "65536",
         "must be a whole number from 0 to 65535, not \"65536\" (for example PORT=5000)",
+    ),
+    (
+        "PUBLIC_URL",
+        "https://trade.example.com/",
+        "must be an origin: http:// or https://, a host in lower case, a port where it is not the usual one, not \
+         \"https://trade.example.com/\" (for example PUBLIC_URL=https://trade.example.com)",
+    ),
+    ("PUBLIC_URL", "https://trade.example.com:443", "must be an origin"),
+    ("CORS_ORIGINS", "*", "must be an origin"),
+    (
+        "CORS_ORIGINS",
+        "https://app.example.com,null",
+        "must be an origin",
+    ),
+    ("CORS_ORIGINS", "https://App.example.com", "must be an origin"),
+    (
+        "CORS_ORIGINS",
+        "https://user@app.example.com",
+        "must be an origin",
+    ),
+    ("SESSION_SAMESITE", "none", "needs CORS_ORIGINS"),
+    ("SESSION_SAMESITE", "strict", "must be one of lax, none"),
+    (
+        "TRUSTED_PROXIES",
+        "10.0.0.0/33",
+        "must be IP addresses or networks, separated by commas",
+    ),
+    (
+        "RATE_LIMIT_ANONYMOUS_PER_HOUR",
+        "-1",
+        "must be a whole number from 1 to 1000000000",
+    ),
+    (
+        "RATE_LIMIT_ANONYMOUS_PER_DAY",
+        "1e3",
+        "must be a whole number from 1 to 1000000000",
+    ),
+    (
+        "RATE_LIMIT_REGISTRATION_PER_HOUR",
+        "0",
+        "must be a whole number from 1 to 1000000000",
+    ),
+    (
+        "RATE_LIMIT_TOKEN_PER_MINUTE",
+        "1000000001",
+        "must be a whole number from 1 to 1000000000",
+    ),
+    (
+        "RATE_LIMIT_CREDENTIAL_PER_MINUTE",
+        "off",
+        "must be a whole number from 1 to 1000000000",
+    ),
+    (
+        "RATE_LIMIT_BURST_PER_SECOND",
+        "0",
+        "must be a whole number from 1 to 1000000000",
+    ),
+    (
+        "SESSION_IDLE_MINUTES",
+        "0",
+        "must be a whole number from 1 to 43200",
+    ),
+    ("SESSION_MAX_HOURS", "0", "must be a whole number from 1 to 8760"),
+    ("REGISTRATION", "yes", "must be one of open, closed"),
+    (
+        "PLAIN_HTTP",
+        "never",
+        "must be one of auto, allow, redirect, refuse",
+    ),
+    (
+        "RATE_LIMIT_LOGIN_PER_MINUTE",
+        "0",
+        "must be a whole number from 1 to 1000000000",
     ),
     ("PORT", "-1", "must be a whole number from 0 to 65535, not \"-1\""),
     ("PORT", "+80", "must be a whole number"),
@@ -504,6 +645,37 @@ fn a_fernet_key_is_taken_with_and_without_padding() {
         "cw_0x689RpI-jtRR7oE8h_eQsKImvJapLeSbXpwF4e4B",
     ] {
         assert!(parse(&[("ENCRYPTION_KEY", key)]).is_err(), "{key}");
+    }
+}
+
+#[test]
+fn several_fernet_keys_are_taken_and_each_of_them_must_be_one() {
+    let other = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+    for keys in [format!("{other},{KEY}"), format!(" {KEY} , {other}= ")] {
+        assert!(parse(&[("ENCRYPTION_KEY", &keys)]).is_ok(), "{keys}");
+    }
+    let fault = |keys: &str| parse(&[("ENCRYPTION_KEY", keys)]).unwrap_err().to_string();
+    for keys in [
+        ",",
+        &format!("{KEY},"),
+        &format!("{KEY},,{other}"),
+        &format!("{KEY},hunter2"),
+        &format!("{KEY} {other}"),
+    ] {
+        let text = fault(keys);
+        assert!(
+            text.contains("ENCRYPTION_KEY must be a Fernet key: 32 bytes"),
+            "{text}"
+        );
+        assert!(!text.contains(KEY) && !text.contains("hunter2"), "{text}");
+    }
+    for keys in [format!("{KEY},{KEY}"), format!("{other},{KEY},{other}=")] {
+        let text = fault(&keys);
+        assert!(
+            text.contains("ENCRYPTION_KEY must not hold the same key twice"),
+            "{text}"
+        );
+        assert!(!text.contains(KEY) && !text.contains(other), "{text}");
     }
 }
 

@@ -17,10 +17,11 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
-use secrecy::SecretString;
+use hkdf::Hkdf;
+use secrecy::{ExposeSecret as _, SecretBox, SecretString};
 use sha2::{Digest as _, Sha256};
 
-use crate::config::Config;
+use crate::config::{Config, Fault, check_fernet_keys};
 
 /// The file of the data directory that holds the secrets, in the form of a `.env` file.
 pub const SECRETS_FILE: &str = "secrets.env";
@@ -30,7 +31,7 @@ const NAMES: [&str; 3] = ["ENCRYPTION_KEY", "ENCRYPTION_SALT", "SESSION_SECRET"]
 /// The three secrets that every process of an installation shares.
 #[derive(Debug, Clone)]
 pub struct LocalSecrets {
-    /// Fernet key: 32 bytes in url-safe base64.
+    /// Fernet keys, separated by commas: 32 bytes in url-safe base64 each, the newest first.
     pub encryption_key: SecretString,
     /// Salt of derived encryption keys.
     pub encryption_salt: SecretString,
@@ -39,6 +40,9 @@ pub struct LocalSecrets {
     /// Whether this call wrote the file (the first start of an installation).
     pub created: bool,
 }
+
+/// A key for one purpose. It is wiped from memory when it is dropped, and is never printed.
+pub type DerivedKey = SecretBox<[u8; 32]>;
 
 /// The secrets cannot be read or created.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +65,15 @@ pub enum SecretsError {
         path: PathBuf,
         /// The secret that is not there.
         name: &'static str,
+    },
+    /// The file is there and its encryption keys are of no use.
+    #[error("ENCRYPTION_KEY in {} {fault}", path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with them.
+        #[source]
+        fault: Fault,
     },
 }
 
@@ -87,6 +100,23 @@ impl LocalSecrets {
             session_secret: given.2.clone().unwrap_or(local.session_secret),
             created: local.created,
         })
+    }
+
+    /// The keys for `purpose`, one for each encryption key, the newest first: new work uses the first, and what an older
+    /// one made can still be read. HKDF-SHA-256 (RFC 5869); keys of different purposes tell nothing of each other.
+    pub fn derive(&self, purpose: &'static str) -> Vec<DerivedKey> {
+        let salt = self.encryption_salt.expose_secret().as_bytes();
+        let keys = self.encryption_key.expose_secret().split(',');
+        // The padding says nothing: with and without it, it is the same key.
+        keys.map(|key| key.trim().trim_end_matches('='))
+            .map(|key| {
+                let mut derived = Box::new([0; 32]);
+                // Invariant: 32 bytes are far below the 8 160 that HKDF-SHA-256 can give, the only way in which this fails.
+                let _ = Hkdf::<Sha256>::new(Some(salt), key.as_bytes())
+                    .expand(purpose.as_bytes(), derived.as_mut_slice());
+                SecretBox::new(derived)
+            })
+            .collect()
     }
 
     /// The secrets of the data directory; the first call creates both (directory 0700, file 0600).
@@ -162,12 +192,17 @@ fn parse(path: &Path, text: &str, created: bool) -> Result<LocalSecrets, Secrets
             })
     };
     let [key, salt, session] = NAMES;
-    Ok(LocalSecrets {
+    let secrets = LocalSecrets {
         encryption_key: find(key)?,
         encryption_salt: find(salt)?,
         session_secret: find(session)?,
         created,
-    })
+    };
+    check_fernet_keys(secrets.encryption_key.expose_secret()).map_err(|fault| SecretsError::Unusable {
+        path: path.to_owned(),
+        fault,
+    })?;
+    Ok(secrets)
 }
 
 fn read_if_there(path: &Path) -> Result<Option<String>, SecretsError> {

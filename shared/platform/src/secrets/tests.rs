@@ -133,6 +133,39 @@ fn an_incomplete_file_is_refused_and_left_as_it_is() {
 }
 
 #[test]
+fn a_file_may_list_several_keys_and_each_of_them_must_be_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(SECRETS_FILE);
+    let (old, new) = (
+        "cw_0x689RpI-jtRR7oE8h_eQsKImvJapLeSbXpwF4e4=",
+        "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+    );
+    let load = |keys: &str| {
+        let text = format!("ENCRYPTION_KEY={keys}\nENCRYPTION_SALT=abc\nSESSION_SECRET=abc\n");
+        write_private(&path, text.as_bytes()).unwrap();
+        LocalSecrets::load_or_create(directory.path())
+    };
+    assert_eq!(load(&format!("{new},{old}")).unwrap().derive("any").len(), 2);
+    for (keys, expected) in [
+        (format!("{new},"), Fault::NotAFernetKey),
+        (format!("{new},hunter2"), Fault::NotAFernetKey),
+        (format!("{new},{new}"), Fault::RepeatedKey),
+    ] {
+        let error = load(&keys).unwrap_err();
+        assert!(
+            matches!(&error, SecretsError::Unusable { fault, .. } if *fault == expected),
+            "{error:?}"
+        );
+        let text = crate::exit::in_one_line(&error);
+        assert!(
+            text.contains("ENCRYPTION_KEY") && text.contains(path.to_str().unwrap()),
+            "{text}"
+        );
+        assert!(!text.contains(new) && !text.contains("hunter2"), "{text}");
+    }
+}
+
+#[test]
 fn a_file_that_others_could_read_is_closed() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join(SECRETS_FILE);

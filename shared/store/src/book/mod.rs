@@ -28,7 +28,7 @@ use crate::error::StoreError;
 use crate::ledger::{AccountState, GroupState, Ledger, Tracked, UserState};
 use crate::orders::row::order_of;
 use crate::rows::{among_statement, is_among};
-use crate::users::role_of;
+use crate::users::{UserLimits, role_of};
 
 /// What a transaction will touch, known before the first lock.
 #[derive(Debug, Clone, Default)]
@@ -101,6 +101,7 @@ async fn lock_users(tx: &DatabaseTransaction, scope: &Scope, ledger: &mut Ledger
         let state = UserState {
             role: role_of(&row.role, row.id)?,
             is_active: row.is_active,
+            limits: UserLimits::of(&row),
             risk_version: row.risk_version,
             notional_open: row.notional_open.0,
             notional_filled: Decimal::ZERO,

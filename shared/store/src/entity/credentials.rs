@@ -24,6 +24,8 @@ pub struct Model {
     pub name: String,
     /// What it may do, separated by spaces.
     pub scopes: String,
+    /// The networks from which it is taken, separated by spaces; empty: from everywhere.
+    pub allowed_ips: String,
     /// From when on it is refused; none: never.
     pub expires_at: Option<DateTimeUtc>,
     /// When it was taken back.

@@ -23,7 +23,7 @@ pub struct Model {
     pub cause: Json,
     /// The facts that it brought.
     pub data: Json,
-    /// The seal over this event and the one before it; none until sealed.
+    /// Always empty: the hashes of events stand in `audit_seals`, so that no event is ever rewritten.
     pub hash: Option<Vec<u8>>,
 }
 

@@ -24,6 +24,10 @@ pub struct Model {
     pub notional_open: Money,
     /// Moves when an approval decided on older state could pass the limits of the day.
     pub risk_version: i64,
+    /// The greatest notional of one order, in USD; none: its role's.
+    pub order_notional_max: Option<Money>,
+    /// The greatest notional of one trading date, in USD; none: its role's.
+    pub day_notional_max: Option<Money>,
     /// When it was made.
     pub created_at: DateTimeUtc,
 }

@@ -9,7 +9,7 @@ use rust_decimal::Decimal;
 use serde_json::Value as Json;
 
 use crate::error::StoreError;
-use crate::users::Role;
+use crate::users::{Role, UserLimits};
 
 /// A value, and whether it has to be written.
 #[derive(Debug, Clone, Default)]
@@ -50,7 +50,8 @@ impl<T> Tracked<T> {
 pub(crate) struct UserState {
     pub role: Role,
     pub is_active: bool,
-    /// Moves whenever there is less room under the limits of the day.
+    pub limits: UserLimits,
+    /// Moves whenever there is less room under the limits of the day, and whenever the limits are changed.
     pub risk_version: i64,
     /// Σ of what open orders still count against daily limits.
     pub notional_open: Decimal,

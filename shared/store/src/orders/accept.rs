@@ -69,7 +69,7 @@ pub struct AcceptRequest {
     pub idempotency: Option<IdempotencyKey>,
 }
 
-/// Limits by role.
+/// Limits by role; they hold for whoever has none of their own ([`UserLimits`](crate::users::UserLimits)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RoleLimits {
     /// For standard users.
@@ -323,7 +323,7 @@ pub(crate) fn review(
         balance: ledger.balance(new.account_id),
         position: ledger.position(new.account_id, new.instrument.id),
         day_notional_used: ledger.day_notional(new.user_id),
-        limits: context.limits.of(user.role),
+        limits: user.limits.instead_of(context.limits.of(user.role)),
         quote: context.quotes.get(&new.instrument.id),
         in_session: new.instrument.class.is_in_session(context.now, context.hours),
         fee_basis_points: context.fees.of(new.instrument.class),

@@ -13,6 +13,7 @@ use uuid::Uuid;
 fn options() -> BootstrapOptions {
     BootstrapOptions {
         email: "Admin@Example.com".into(),
+        password_hash: None,
         starting_cash: Decimal::from(100_000),
         now: now(),
     }
@@ -62,7 +63,7 @@ store::testing::on_both! {
 
     async fn a_start_leaves_a_user_as_administration_left_it(test: TestStore) {
         let user = test.create_user("admin@example.com", Role::Standard, now()).await.unwrap();
-        test.set_user_active(user, false).await.unwrap();
+        test.set_user_active(user, false, now()).await.unwrap();
         let start = test.bootstrap(&options()).await.unwrap();
         assert_eq!((start.user_id, start.was_created), (user, true));
         let view = test.account_view(start.account_id).await.unwrap().unwrap();
@@ -84,7 +85,7 @@ store::testing::on_both! {
         let nobody = UserId(Uuid::now_v7());
         let made = test.create_account(nobody, Decimal::ONE, now()).await;
         assert!(matches!(made, Err(StoreError::NotFound { table: "users" })), "{made:?}");
-        assert!(test.set_user_active(nobody, true).await.is_err());
+        assert!(test.set_user_active(nobody, true, now()).await.is_err());
         assert_eq!(test.user(nobody).await.unwrap(), None);
         assert_eq!(test.account_view(AccountId(Uuid::now_v7())).await.unwrap(), None);
         assert_eq!(counts(test).await, (0, 0, 0));

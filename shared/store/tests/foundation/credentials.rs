@@ -7,16 +7,16 @@ use domain::id::CredentialId;
 use platform::secrets::sha256;
 use rust_decimal::Decimal;
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, Set};
-use store::StoreError;
 use store::entity::credentials;
 use store::testing::{TestStore, now};
 use store::users::Role;
+use store::{NewKey, StoreError};
 use uuid::Uuid;
 
 store::testing::on_both! {
     async fn a_key_is_found_with_everything_that_it_stands_for(test: TestStore) {
         let trader = test.trader(Role::Admin, Decimal::ONE).await;
-        let key = test.create_api_key(trader.user, trader.account, "bot", &["trading", "data"], now()).await.unwrap();
+        let key = test.create_api_key(NewKey::new(trader.user, trader.account, "bot", &["trading", "data"], now())).await.unwrap();
         assert_eq!((key.key_id.len(), &key.key_id[..2], key.secret.len()), (20, "PK", 43));
         let before = test.statement_count();
         let found = test.find_credential(&key.key_id).await.unwrap().unwrap();
@@ -31,7 +31,7 @@ store::testing::on_both! {
 
     async fn the_secret_is_nowhere_but_in_the_answer(test: TestStore) {
         let trader = test.trader(Role::Admin, Decimal::ONE).await;
-        let key = test.create_api_key(trader.user, trader.account, "bot", &[], now()).await.unwrap();
+        let key = test.create_api_key(NewKey::new(trader.user, trader.account, "bot", &[], now())).await.unwrap();
         let row = credentials::Entity::find().one(test.read()).await.unwrap().unwrap();
         let kept = format!("{row:?}");
         assert!(!kept.contains(&key.secret) && !format!("{key:?}").contains(&key.secret));
@@ -42,7 +42,7 @@ store::testing::on_both! {
         let trader = test.trader(Role::Admin, Decimal::ONE).await;
         let mut seen = BTreeSet::new();
         for _ in 0..20 {
-            let key = test.create_api_key(trader.user, trader.account, "bot", &[], now()).await.unwrap();
+            let key = test.create_api_key(NewKey::new(trader.user, trader.account, "bot", &[], now())).await.unwrap();
             assert!(seen.insert(key.key_id) && seen.insert(key.secret));
         }
         assert_eq!(test.credentials_of(trader.account).await.unwrap().len(), 20);
@@ -51,14 +51,14 @@ store::testing::on_both! {
     async fn nobody_gets_a_key_for_another_s_account(test: TestStore) {
         let mine = test.trader(Role::Admin, Decimal::ONE).await;
         let theirs = test.trader(Role::Admin, Decimal::ONE).await;
-        let key = test.create_api_key(mine.user, theirs.account, "bot", &[], now()).await;
+        let key = test.create_api_key(NewKey::new(mine.user, theirs.account, "bot", &[], now())).await;
         assert!(matches!(key, Err(StoreError::NotFound { table: "accounts" })), "{key:?}");
     }
 
     async fn a_key_ends_when_it_is_revoked_when_it_expires_and_with_its_user(test: TestStore) {
         let trader = test.trader(Role::Admin, Decimal::ONE).await;
         let other = test.trader(Role::Admin, Decimal::ONE).await;
-        let key = test.create_api_key(trader.user, trader.account, "bot", &[], now()).await.unwrap();
+        let key = test.create_api_key(NewKey::new(trader.user, trader.account, "bot", &[], now())).await.unwrap();
         let id = key.credential_id;
         let foreign = test.revoke_credential(other.account, id, now()).await;
         assert!(matches!(foreign, Err(StoreError::NotFound { .. })), "{foreign:?}");
@@ -75,9 +75,9 @@ store::testing::on_both! {
         assert!(is_valid(9).await);
         assert!(!is_valid(10).await);
 
-        test.set_user_active(trader.user, false).await.unwrap();
+        test.set_user_active(trader.user, false, now()).await.unwrap();
         assert!(!is_valid(0).await);
-        test.set_user_active(trader.user, true).await.unwrap();
+        test.set_user_active(trader.user, true, now()).await.unwrap();
         assert!(is_valid(0).await);
 
         test.revoke_credential(trader.account, id, now()).await.unwrap();
@@ -87,9 +87,78 @@ store::testing::on_both! {
         assert_eq!(found.revoked_at, Some(now()));
     }
 
+    async fn a_key_is_taken_until_its_end_and_from_its_networks(test: TestStore) {
+        let trader = test.trader(Role::Admin, Decimal::ONE).await;
+        let end = now() + TimeDelta::seconds(10);
+        let new = NewKey {
+            expires_at: Some(end),
+            allowed_ips: vec!["192.0.2.0/24".parse().unwrap(), "2001:db8::/32".parse().unwrap()],
+            ..NewKey::new(trader.user, trader.account, "bot", &["data"], now())
+        };
+        let key = test.create_api_key(new.clone()).await.unwrap();
+        let found = test.find_credential(&key.key_id).await.unwrap().unwrap();
+        assert_eq!((found.expires_at, &found.allowed_ips), (Some(end), &new.allowed_ips));
+        assert!(found.is_valid_at(now()) && !found.is_valid_at(end));
+        for (client, expected) in [
+            ("192.0.2.9", true),
+            ("::ffff:192.0.2.9", true),
+            ("192.0.3.1", false),
+            ("2001:db8:1::1", true),
+            ("2001:db9::1", false),
+        ] {
+            assert_eq!(found.is_allowed_from(client.parse().unwrap()), expected, "{client}");
+        }
+        let open = test.create_api_key(NewKey::new(trader.user, trader.account, "bot", &[], now())).await.unwrap();
+        let open = test.find_credential(&open.key_id).await.unwrap().unwrap();
+        assert!(open.is_allowed_from("192.0.3.1".parse().unwrap()));
+    }
+
+    async fn a_list_of_networks_that_cannot_be_read_lets_nobody_in(test: TestStore) {
+        let trader = test.trader(Role::Admin, Decimal::ONE).await;
+        let key = test.create_api_key(NewKey::new(trader.user, trader.account, "bot", &[], now())).await.unwrap();
+        let row = credentials::Entity::find().one(test.read()).await.unwrap().unwrap();
+        let mut row = row.into_active_model();
+        row.allowed_ips = Set("everywhere".into());
+        row.update(test.write()).await.unwrap();
+        let found = test.find_credential(&key.key_id).await;
+        assert!(matches!(found, Err(StoreError::Inconsistent { table: "credentials", .. })), "{found:?}");
+    }
+
+    async fn a_user_lists_and_revokes_the_keys_of_all_their_accounts_and_no_others(test: TestStore) {
+        let trader = test.trader(Role::Admin, Decimal::ONE).await;
+        let second = test.create_account(trader.user, Decimal::ONE, now()).await.unwrap().account;
+        let other = test.trader(Role::Admin, Decimal::ONE).await;
+        let mut made = Vec::new();
+        for (user, account) in [
+            (trader.user, trader.account),
+            (trader.user, second),
+            (other.user, other.account),
+            (trader.user, trader.account),
+        ] {
+            let key = test.create_api_key(NewKey::new(user, account, "bot", &["data"], now())).await.unwrap();
+            made.push(key.credential_id);
+        }
+        let page = async |before, limit| {
+            let count = test.statement_count();
+            let page = test.api_keys_of_user(trader.user, before, limit).await.unwrap();
+            assert_eq!(test.statement_count() - count, 1);
+            page.into_iter().map(|key| key.id).collect::<Vec<_>>()
+        };
+        assert_eq!(page(None, 10).await, [made[3], made[1], made[0]]);
+        assert_eq!(page(None, 2).await, [made[3], made[1]]);
+        assert_eq!(page(Some(made[1]), 2).await, [made[0]]);
+        let foreign = test.revoke_api_key(trader.user, made[2], now()).await;
+        assert!(matches!(foreign, Err(StoreError::NotFound { table: "credentials" })), "{foreign:?}");
+        test.revoke_api_key(trader.user, made[1], now()).await.unwrap();
+        test.revoke_api_key(trader.user, made[1], now() + TimeDelta::seconds(5)).await.unwrap();
+        let keys = test.api_keys_of_user(trader.user, None, 10).await.unwrap();
+        assert_eq!((keys[1].account_id, keys[1].revoked_at, keys[0].revoked_at), (second, Some(now()), None));
+        assert_eq!((keys[1].name.as_str(), keys[1].scopes.as_slice()), ("bot", ["data".to_owned()].as_slice()));
+    }
+
     async fn use_is_noted_once_a_minute(test: TestStore) {
         let trader = test.trader(Role::Admin, Decimal::ONE).await;
-        let key = test.create_api_key(trader.user, trader.account, "bot", &[], now()).await.unwrap();
+        let key = test.create_api_key(NewKey::new(trader.user, trader.account, "bot", &[], now())).await.unwrap();
         let touch = async |seconds| {
             test.touch_credential(key.credential_id, now() + TimeDelta::seconds(seconds)).await.unwrap()
         };

@@ -60,16 +60,18 @@ macro_rules! read_all {
 store::testing::on_both! {
     async fn the_migrations_make_the_tables_of_the_entities(test: TestStore) {
         let entities = Tables::from(entities! {
-            account_days accounts assets balances broker_attempts broker_connections broker_cursors credentials fills
-            idempotency_keys leases order_events order_work orders positions price_marks reservations sweeps
-            trigger_exits triggers user_days users
+            account_days accounts assets audit_anchors audit_chains audit_events audit_heads audit_seals
+            balances broker_attempts broker_connections broker_cursors broker_secrets credentials fills
+            idempotency_keys leases oauth_clients oauth_codes oauth_grants oauth_tokens order_events order_work
+            orders positions price_marks reservations sessions sweeps trigger_exits triggers user_days users
         });
         assert_eq!(tables_of(test).await, entities);
         let listed: BTreeSet<String> = entity::TABLES.iter().map(ToString::to_string).collect();
         assert_eq!(listed, entities.into_keys().collect());
-        read_all!(test, account_days accounts assets balances broker_attempts broker_connections broker_cursors
-            credentials fills idempotency_keys leases order_events order_work orders positions price_marks reservations
-            sweeps trigger_exits triggers user_days users);
+        read_all!(test, account_days accounts assets audit_anchors audit_chains audit_events audit_heads audit_seals
+            balances broker_attempts broker_connections broker_cursors broker_secrets credentials fills
+            idempotency_keys leases oauth_clients oauth_codes oauth_grants oauth_tokens order_events order_work
+            orders positions price_marks reservations sessions sweeps trigger_exits triggers user_days users);
     }
 
     async fn nothing_is_pending_after_a_migration_and_running_it_again_changes_nothing(test: TestStore) {

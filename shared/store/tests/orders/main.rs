@@ -9,5 +9,6 @@ mod batches;
 mod connections;
 mod execution;
 mod given;
+mod limits;
 mod protection;
 mod salvo;

@@ -8,7 +8,7 @@ use domain::quote::Quote;
 use domain::reconcile::Reported;
 use domain::trigger::{Direction, Reference, Trigger, TriggerError, TriggerState};
 use rust_decimal::Decimal;
-use store::testing::{TestStore, Trader};
+use store::testing::{TestStore, Trader, now};
 use store::users::Role;
 use store::{Begin, Fired, Firing, NewTrigger, Search, TriggerCancel};
 use uuid::Uuid;
@@ -179,7 +179,7 @@ store::testing::on_both! {
     async fn a_stop_of_a_user_who_was_deactivated_still_fires(test: TestStore) {
         let (trader, asset) = owner(test).await;
         let trigger = protect(test, stop(&trader, &asset, "95", None)).await;
-        test.set_user_active(trader.user, false).await.unwrap();
+        test.set_user_active(trader.user, false, now()).await.unwrap();
         assert_eq!(fire(test, &trigger, "94").await.len(), 1);
     }
 

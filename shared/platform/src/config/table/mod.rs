@@ -1,5 +1,9 @@
 //! The one table of variables. `.env.sample`, the README's table, `--help` and every error text come from it.
 
+mod doors;
+
+use doors::{ACCESS, RATES};
+
 /// A process that reads a variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Process {
@@ -99,6 +103,8 @@ pub const GENERATE_SECRET: &str = "openssl rand -base64 32 | tr '+/' '-_'";
 pub const SECTIONS: &[(&str, &[Variable])] = &[
     ("Process", PROCESS),
     ("Storage and queue", STORAGE),
+    ("Access", ACCESS),
+    ("Rate limits", RATES),
     ("Secrets", SECRETS),
     ("First account", FIRST_ACCOUNT),
     ("Market data and paper trading", MARKET),
@@ -192,7 +198,7 @@ const SECRETS: &[Variable] = &[
         "ENCRYPTION_KEY",
         ALL,
         "the output of: openssl rand -base64 32 | tr '+/' '-_'",
-        "Fernet key (32 bytes in url-safe base64) for broker credentials at rest, when there are any; required in production",
+        "Fernet keys (32 bytes in url-safe base64) for broker credentials at rest, separated by commas, the newest first: it encrypts, each of them decrypts; required in production",
     ),
     secret(
         "ENCRYPTION_SALT",

@@ -1,0 +1,56 @@
+//! `POST /oauth/revoke`: a client gives a token back (RFC 7009).
+
+use std::sync::Arc;
+
+use platform::secrets::sha256;
+use poem::http::header;
+use poem::web::Data;
+use poem::{Body, Request, Response, handler};
+use store::oauth::TokenRevocation;
+
+use super::client::{ClientError, authenticate};
+use super::refusal::Refusal;
+use super::{answer_failure, read_form};
+use crate::app::App;
+use crate::middleware::RequestContext;
+
+/// Where the endpoint is.
+pub const PATH: &str = "/oauth/revoke";
+
+/// Ends a token of the client that calls: an access token alone, a refresh token with its family. A token that is unknown
+/// has ended already (RFC 7009 §2.2). `token_type_hint` is not needed.
+#[handler]
+pub(crate) async fn revoke_token(
+    request: &Request,
+    body: Body,
+    Data(app): Data<&Arc<App>>,
+    context: RequestContext,
+) -> poem::Result<Response> {
+    match answer(request, body, &context, app).await {
+        Ok(()) => Ok(Response::builder()
+            .header(header::CACHE_CONTROL, "no-store")
+            .finish()),
+        Err(error) => answer_failure(error),
+    }
+}
+
+async fn answer(
+    request: &Request,
+    body: Body,
+    context: &RequestContext,
+    app: &App,
+) -> Result<(), ClientError> {
+    let params = read_form(request, body).await?;
+    let client = authenticate(app, context, request.headers(), &params).await?;
+    let token = params.get("token")?;
+    let token = token.ok_or(Refusal::malformed("token is required"))?;
+    let revoking = app.store.revoke_oauth_token(sha256(token), client.id, app.now());
+    match revoking.await? {
+        TokenRevocation::Token | TokenRevocation::Family { .. } => {
+            app.forget_credentials();
+            Ok(())
+        }
+        TokenRevocation::NotFound => Ok(()),
+        TokenRevocation::OtherClient => Err(Refusal::of_grant().into()),
+    }
+}

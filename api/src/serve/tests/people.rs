@@ -1,0 +1,338 @@
+//! People log in, and nobody else does: each attack is a test with its name.
+
+use chrono::TimeDelta;
+use poem::http::Method;
+use serde_json::{Value, json};
+use store::testing::TestStore;
+
+use super::browser::{Browser, PASSWORD};
+use super::site::{Answer, Differences, Site, buy};
+
+const ANNA: &str = "anna@example.com";
+const BEN: &str = "ben@example.com";
+const SESSION: &str = "arbion";
+
+#[track_caller]
+fn assert_error(answer: &Answer, status: u16, error: &str) {
+    assert_eq!(answer.error(), (status, error.to_owned()), "{}", answer.text);
+}
+
+store::testing::on_both! {
+    async fn a_person_registers_trades_and_logs_out(test: TestStore) {
+        let site = Site::over(test).await;
+        let mut anna = Browser::registered(&site, " Anna@Example.com ").await;
+        let me = anna.get("/auth/me").await.json();
+        assert_eq!((&me["email"], &me["role"]), (&json!(ANNA), &json!("standard")));
+        assert_eq!(me["accounts"].as_array().unwrap().len(), 1);
+        let placed = anna.post("/v2/orders", &buy()).await;
+        assert_eq!(placed.status, 200, "{}", placed.text);
+        let cookie = anna.cookie(SESSION).unwrap().to_owned();
+        assert_eq!(anna.post("/auth/logout", &json!({})).await.status, 204);
+        assert_eq!(anna.cookie(SESSION), None);
+        anna.plant(SESSION, &cookie);
+        assert_error(&anna.get("/auth/me").await, 401, "not_authorized");
+        let again = anna.enter("/auth/register", ANNA, PASSWORD).await;
+        assert_error(&again, 403, "csrf_refused");
+        let mut again = Browser::open(&site).await;
+        assert_error(&again.enter("/auth/register", "ANNA@example.com", PASSWORD).await, 409, "email_taken");
+    }
+
+    async fn an_unknown_address_and_a_wrong_password_get_the_same_answer(test: TestStore) {
+        let site = Site::over(test).await;
+        Browser::registered(&site, ANNA).await;
+        let mut stranger = Browser::open(&site).await;
+        let without_ids = |answer: &Answer| {
+            let mut body = answer.json();
+            body["request_id"] = Value::Null;
+            let names: Vec<String> = answer.response.headers().keys().map(ToString::to_string).collect();
+            (answer.status, body, names)
+        };
+        let wrong = stranger.enter("/auth/login", ANNA, "not the password of anna").await;
+        let unknown = stranger.enter("/auth/login", BEN, "not the password of anna").await;
+        assert_error(&wrong, 401, "wrong_password");
+        assert_eq!(without_ids(&wrong), without_ids(&unknown));
+        assert_eq!(stranger.cookie(SESSION), None);
+        // The victim is not locked out: the right password works at once.
+        for _ in 0..3 {
+            stranger.enter("/auth/login", ANNA, "not the password of anna").await;
+        }
+        assert_eq!(stranger.enter("/auth/login", ANNA, PASSWORD).await.status, 200);
+    }
+
+    async fn csrf_from_another_origin_changes_nothing(test: TestStore) {
+        let site = Site::over(test).await;
+        let mut anna = Browser::registered(&site, ANNA).await;
+        let token = anna.token.clone();
+        let mut ben = Browser::registered(&site, BEN).await;
+        for (token, origin) in [
+            ("", None),
+            ("", Some("http://localhost:5000")),
+            (ben.token.as_str(), None),
+            (token.as_str(), Some("https://evil.example")),
+            (token.as_str(), Some("null")),
+            (token.as_str(), Some("http://localhost:5000.evil.example")),
+        ] {
+            token.clone_into(&mut anna.token);
+            anna.headers = origin.map(|origin| ("origin", origin.to_owned())).into_iter().collect();
+            assert_error(&anna.post("/v2/orders", &buy()).await, 403, "csrf_refused");
+            assert_error(&anna.delete("/v2/orders").await, 403, "csrf_refused");
+            assert_error(&anna.post("/auth/logout", &json!({})).await, 403, "csrf_refused");
+        }
+        anna.token = token;
+        anna.headers = vec![("origin", "http://localhost:5000".to_owned())];
+        assert_eq!(anna.get("/v2/orders?status=all").await.json(), json!([]));
+        assert_eq!(anna.post("/v2/orders", &buy()).await.status, 200);
+        assert_eq!(ben.get("/v2/orders?status=all").await.json(), json!([]));
+    }
+
+    async fn an_app_s_page_asks_for_tokens_whatever_cookie_the_browser_adds(test: TestStore) {
+        let site = Site::over(test).await;
+        let mut browser = Browser::registered(&site, ANNA).await;
+        browser.token.clear();
+        for path in ["/oauth/token", "/oauth/revoke", "/oauth/introspect"] {
+            let refused = browser.post(path, &json!({})).await;
+            // It is the form that is missing, not a token of the session.
+            let error = refused.json()["error"].take();
+            assert!(["invalid_request", "invalid_client"].contains(&error.as_str().unwrap()), "{path}: {error}");
+        }
+    }
+
+    async fn login_csrf_logs_nobody_in(test: TestStore) {
+        let site = Site::over(test).await;
+        Browser::registered(&site, ANNA).await;
+        // What another site can make a browser send: no token, or the token of the attacker's own visit.
+        let attacker = Browser::open(&site).await;
+        let mut victim = Browser::open(&site).await;
+        for token in ["", &attacker.token] {
+            token.clone_into(&mut victim.token);
+            for path in ["/auth/login", "/auth/register"] {
+                assert_error(&victim.enter(path, ANNA, PASSWORD).await, 403, "csrf_refused");
+            }
+        }
+        assert_eq!(victim.cookie(SESSION), None);
+        let mut without_cookie = Browser::open(&site).await;
+        without_cookie.plant("arbion-visitor", "");
+        assert_error(&without_cookie.enter("/auth/login", ANNA, PASSWORD).await, 403, "csrf_refused");
+    }
+
+    async fn session_fixation_gains_nothing(test: TestStore) {
+        let site = Site::over(test).await;
+        Browser::registered(&site, ANNA).await;
+        let attacker = Browser::registered(&site, BEN).await;
+        let planted = attacker.cookie(SESSION).unwrap().to_owned();
+        // The attacker's own session is planted in the victim's browser, which then logs in.
+        let mut victim = Browser::open(&site).await;
+        victim.plant(SESSION, &planted);
+        victim.token.clone_from(&attacker.token);
+        assert_eq!(victim.enter("/auth/login", ANNA, PASSWORD).await.status, 200);
+        assert_ne!(victim.cookie(SESSION).unwrap(), planted);
+        let mut attacker = attacker;
+        assert_error(&attacker.get("/auth/me").await, 401, "not_authorized");
+        // A value of the attacker's choice is no session.
+        let mut victim = Browser::open(&site).await;
+        victim.plant(SESSION, "chosen-by-the-attacker");
+        assert_eq!(victim.enter("/auth/login", ANNA, PASSWORD).await.status, 200);
+        assert_ne!(victim.cookie(SESSION).unwrap(), "chosen-by-the-attacker");
+    }
+
+    async fn a_new_password_ends_all_other_sessions_and_renews_this_one(test: TestStore) {
+        let site = Site::over(test).await;
+        let mut anna = Browser::registered(&site, ANNA).await;
+        let mut elsewhere = Browser::logged_in(&site, ANNA).await;
+        assert_eq!(anna.get("/auth/sessions").await.json().as_array().unwrap().len(), 2);
+        let old = anna.cookie(SESSION).unwrap().to_owned();
+        let change = |current: &str, new: &str| json!({"current_password": current, "new_password": new});
+        let new = "eleven green walking trees";
+        assert_error(&anna.post("/auth/password", &change("wrong password here", new)).await, 401, "wrong_password");
+        assert_error(&anna.post("/auth/password", &change(PASSWORD, "short")).await, 422, "weak_password");
+        assert_error(&anna.post("/auth/password", &change(PASSWORD, "password1234")).await, 422, "weak_password");
+        let changed = anna.post("/auth/password", &change(PASSWORD, new)).await;
+        assert_eq!(changed.status, 200, "{}", changed.text);
+        anna.take_token(&changed);
+        assert_error(&elsewhere.get("/auth/me").await, 401, "not_authorized");
+        assert_eq!(anna.post("/v2/orders", &buy()).await.status, 200);
+        let mut before = Browser::open(&site).await;
+        before.plant(SESSION, &old);
+        assert_error(&before.get("/auth/me").await, 401, "not_authorized");
+        let mut login = Browser::open(&site).await;
+        assert_error(&login.enter("/auth/login", ANNA, PASSWORD).await, 401, "wrong_password");
+        assert_eq!(login.enter("/auth/login", ANNA, new).await.status, 200);
+    }
+
+    async fn a_session_ends_when_it_is_idle_and_when_it_is_old(test: TestStore) {
+        let site = Site::over(test).await;
+        let mut idle = Browser::registered(&site, ANNA).await;
+        let mut busy = Browser::logged_in(&site, ANNA).await;
+        for _ in 0..23 {
+            site.advance(TimeDelta::minutes(31));
+            assert_eq!(busy.get("/auth/me").await.status, 200);
+        }
+        assert_error(&idle.get("/auth/me").await, 401, "not_authorized");
+        site.advance(TimeDelta::minutes(10));
+        assert_error(&busy.get("/auth/me").await, 401, "not_authorized");
+    }
+
+    async fn sessions_are_listed_and_ended_one_by_one_or_all_others(test: TestStore) {
+        let site = Site::over(test).await;
+        let mut anna = Browser::registered(&site, ANNA).await;
+        let mut ben = Browser::registered(&site, BEN).await;
+        let mut phone = Browser::logged_in(&site, ANNA).await;
+        let listed = anna.get("/auth/sessions").await.json();
+        let other = listed.as_array().unwrap().iter().find(|row| row["is_current"] == false).unwrap();
+        let path = format!("/auth/sessions/{}", other["id"].as_str().unwrap());
+        assert_error(&ben.delete(&path).await, 404, "session_not_found");
+        assert_error(&anna.delete("/auth/sessions/nothing").await, 404, "session_not_found");
+        assert_eq!(anna.delete(&path).await.status, 204);
+        assert_error(&phone.get("/auth/me").await, 401, "not_authorized");
+        let mut third = Browser::logged_in(&site, ANNA).await;
+        assert_eq!(anna.delete("/auth/sessions").await.status, 204);
+        assert_error(&third.get("/auth/me").await, 401, "not_authorized");
+        assert_eq!(anna.get("/auth/me").await.status, 200);
+        assert_eq!(ben.get("/auth/me").await.status, 200);
+    }
+
+    async fn a_session_picks_one_of_the_users_accounts_and_no_other(test: TestStore) {
+        let site = Site::over(test).await;
+        let mut anna = Browser::registered(&site, ANNA).await;
+        let mut ben = Browser::registered(&site, BEN).await;
+        let own = |me: &Value| me["accounts"][0]["id"].as_str().unwrap().to_owned();
+        let bens = own(&ben.get("/auth/me").await.json());
+        let first = own(&anna.get("/auth/me").await.json());
+        let second = site.another_account(&first).await;
+        anna.headers = vec![("arbion-account", second)];
+        assert_eq!(anna.post("/v2/orders", &buy()).await.status, 200);
+        anna.headers = vec![("arbion-account", first)];
+        assert_eq!(anna.get("/v2/orders?status=all").await.json(), json!([]));
+        for wrong in [bens.as_str(), "nothing"] {
+            anna.headers = vec![("arbion-account", wrong.to_owned())];
+            assert_error(&anna.get("/v2/orders").await, 404, "account_not_found");
+        }
+    }
+
+    async fn mass_assignment_of_role_makes_nobody_an_admin(test: TestStore) {
+        let site = Site::over(test).await;
+        let mut visitor = Browser::open(&site).await;
+        for extra in ["role", "is_active", "id", "order_notional_max"] {
+            let mut body = json!({"email": ANNA, "password": PASSWORD});
+            body[extra] = json!("superadmin");
+            assert_error(&visitor.post("/auth/register", &body).await, 422, "unknown_field");
+        }
+        let mut anna = Browser::registered(&site, ANNA).await;
+        let id = anna.get("/auth/me").await.json()["id"].as_str().unwrap().to_owned();
+        let path = format!("/admin/users/{id}");
+        assert_error(&anna.patch(&path, &json!({"role": "superadmin"})).await, 403, "role_not_allowed");
+        assert_eq!(anna.get("/auth/me").await.json()["role"], "standard");
+    }
+
+    async fn a_key_is_made_shown_once_bound_to_addresses_and_revoked(test: TestStore) {
+        let site = Site::over(test).await;
+        let mut anna = Browser::registered(&site, ANNA).await;
+        let made = anna.post("/auth/keys", &json!({"name": "bot", "scopes": ["trading"]})).await;
+        assert_eq!(made.status, 201, "{}", made.text);
+        let made = made.json();
+        let key = (made["key_id"].as_str().unwrap(), made["secret_key"].as_str().unwrap());
+        assert_eq!(site.with_key(key, Method::POST, "/v2/orders", &buy()).await.status, 200);
+        let stop = json!({"symbol": "BTC/USD", "stop_price": "1"});
+        assert_error(&site.with_key(key, Method::POST, "/v2/triggers", &stop).await, 403, "insufficient_scope");
+        let listed = anna.get("/auth/keys").await;
+        assert!(!listed.text.contains(key.1), "the secret is shown once");
+        let path = format!("/auth/keys/{}", made["id"].as_str().unwrap());
+        let mut ben = Browser::registered(&site, BEN).await;
+        assert_error(&ben.delete(&path).await, 404, "key_not_found");
+        assert_eq!(anna.delete(&path).await.status, 204);
+        assert_error(&site.with_key(key, Method::GET, "/v2/account", &json!({})).await, 401, "not_authorized");
+
+        let bound = json!({"name": "bound", "allowed_ips": ["203.0.113.0/24"]});
+        let bound = anna.post("/auth/keys", &bound).await.json();
+        let bound = (bound["key_id"].as_str().unwrap(), bound["secret_key"].as_str().unwrap());
+        assert_error(&site.with_key(bound, Method::GET, "/v2/account", &json!({})).await, 403, "address_not_allowed");
+        let soon = json!({"name": "soon", "expires_at": site.later(60).to_rfc3339()});
+        let soon = anna.post("/auth/keys", &soon).await.json();
+        let soon = (soon["key_id"].as_str().unwrap(), soon["secret_key"].as_str().unwrap());
+        assert_eq!(site.with_key(soon, Method::GET, "/v2/account", &json!({})).await.status, 200);
+        site.advance(TimeDelta::seconds(60));
+        assert_error(&site.with_key(soon, Method::GET, "/v2/account", &json!({})).await, 401, "not_authorized");
+    }
+
+    async fn where_registration_is_closed_only_administrators_make_users(test: TestStore) {
+        let doors = Differences { doors: &[("REGISTRATION", "closed")], ..Differences::default() };
+        let site = Site::with(test, doors).await;
+        let mut visitor = Browser::open(&site).await;
+        assert_error(&visitor.enter("/auth/register", ANNA, PASSWORD).await, 403, "registration_closed");
+        let mut root = site.superadmin().await;
+        let wanted = json!({"email": ANNA, "password": PASSWORD, "role": "admin"});
+        let made = root.post("/admin/users", &wanted).await;
+        assert_eq!((made.status.as_u16(), &made.json()["role"]), (201, &json!("admin")));
+        assert_error(&root.post("/admin/users", &wanted).await, 409, "email_taken");
+        let path = format!("/admin/users/{}", made.json()["id"].as_str().unwrap());
+        assert_eq!(root.get(&path).await.json()["email"], ANNA);
+        assert_error(&root.get("/admin/users/nobody").await, 404, "user_not_found");
+        let mut admin = Browser::logged_in(&site, ANNA).await;
+        assert_error(&admin.patch(&path, &json!({"role": "superadmin"})).await, 403, "role_not_allowed");
+        assert_error(&admin.post("/admin/users", &json!({"email": BEN, "password": PASSWORD, "role": "admin"})).await, 403, "role_not_allowed");
+        assert_eq!(admin.post("/admin/users", &json!({"email": BEN, "password": PASSWORD})).await.status, 201);
+    }
+
+    async fn scope_escalation_by_a_key_that_makes_keys_is_refused(test: TestStore) {
+        let site = Site::over(test).await;
+        let mut anna = Browser::registered(&site, ANNA).await;
+        let made = anna.post("/auth/keys", &json!({"name": "maker", "scopes": ["arbion:keys", "data"]})).await.json();
+        let maker = (made["key_id"].as_str().unwrap(), made["secret_key"].as_str().unwrap());
+        let wanted = json!({"name": "more", "scopes": ["trading"]});
+        assert_error(&site.with_key(maker, Method::POST, "/auth/keys", &wanted).await, 403, "insufficient_scope");
+        let less = json!({"name": "less", "scopes": ["data"]});
+        assert_eq!(site.with_key(maker, Method::POST, "/auth/keys", &less).await.status, 201);
+    }
+
+    async fn administration_needs_a_role_and_a_fresh_session(test: TestStore) {
+        let site = Site::over(test).await;
+        let mut anna = Browser::registered(&site, ANNA).await;
+        let mut root = site.superadmin().await;
+        assert_error(&anna.get("/admin/users").await, 403, "role_not_allowed");
+        let users = root.get("/admin/users").await.json();
+        assert_eq!(users.as_array().unwrap().len(), 2);
+        let id = |email: &str| {
+            let all = users.as_array().unwrap();
+            let user = all.iter().find(|user| user["email"] == email).unwrap();
+            format!("/admin/users/{}", user["id"].as_str().unwrap())
+        };
+        let (path, own) = (id(ANNA), id("owner@example.org"));
+        assert_error(&root.patch(&own, &json!({"role": "admin"})).await, 409, "last_superadmin");
+        assert_error(&root.patch(&own, &json!({"is_active": false})).await, 409, "last_superadmin");
+        let lowered = root.patch(&path, &json!({"order_notional": "10"})).await;
+        assert_eq!((lowered.status.as_u16(), &lowered.json()["order_notional"]), (200, &json!("10")));
+        assert_error(&anna.post("/v2/orders", &buy()).await, 403, "order_notional_limit");
+        assert_eq!(root.patch(&path, &json!({"order_notional": "role"})).await.status, 200);
+        assert_eq!(anna.post("/v2/orders", &buy()).await.status, 200);
+        assert_eq!(root.patch(&path, &json!({"is_active": false})).await.status, 200);
+        assert_error(&anna.get("/auth/me").await, 401, "not_authorized");
+        let mut login = Browser::open(&site).await;
+        assert_error(&login.enter("/auth/login", ANNA, PASSWORD).await, 401, "wrong_password");
+        site.advance(TimeDelta::minutes(15));
+        assert_error(&root.get("/admin/users").await, 403, "stale_session");
+        let again = root.post("/auth/reauthenticate", &json!({"password": PASSWORD})).await;
+        assert_eq!(again.status, 200, "{}", again.text);
+        root.take_token(&again);
+        assert_eq!(root.get("/admin/users").await.status, 200);
+        let kinds: Vec<Value> = root.get("/admin/audit?limit=200").await.json()["events"].as_array().unwrap().iter().map(|event| event["kind"].clone()).collect();
+        let token = std::mem::take(&mut root.token);
+        assert_error(&root.post("/auth/logout", &json!({})).await, 403, "csrf_refused");
+        root.token = token;
+        let refused = root.get("/admin/audit?kind=csrf_refused").await.json();
+        assert_eq!(refused["events"][0]["subject"], "/auth/logout");
+        for kind in ["registered", "login_succeeded", "login_failed", "limits_changed", "user_deactivated"] {
+            assert!(kinds.contains(&json!(kind)), "{kind} is not in {kinds:?}");
+        }
+    }
+
+    async fn header_and_log_injection_stays_text(test: TestStore) {
+        let site = Site::over(test).await;
+        let mut visitor = Browser::open(&site).await;
+        for email in ["a@b\r\nSet-Cookie: x=y", "a@b\u{2028}c", "<script>@b.example"] {
+            let answer = visitor.enter("/auth/login", email, PASSWORD).await;
+            assert!(answer.status.is_client_error(), "{email:?}");
+            let cookies: Vec<_> = answer.response.headers().get_all("set-cookie").iter().collect();
+            assert!(cookies.is_empty(), "{cookies:?}");
+        }
+    }
+}

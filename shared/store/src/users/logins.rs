@@ -1,0 +1,137 @@
+//! Registration, and passwords as logins need them. Of a password only its hash is known here.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use domain::id::{AccountId, UserId};
+use rust_decimal::Decimal;
+use sea_orm::sea_query::Expr;
+use sea_orm::{ActiveValue, ColumnTrait, EntityTrait, QueryFilter};
+use secrecy::{ExposeSecret, SecretString};
+use uuid::Uuid;
+
+use super::{Role, normal_email, role_of, user_row};
+use crate::accounts::insert_account;
+use crate::entity::users;
+use crate::sessions::end_all;
+use crate::{Store, StoreError};
+
+/// Someone who registers.
+#[derive(Debug, Clone)]
+pub struct NewUser {
+    /// Compared without regard to case and surrounding space.
+    pub email: String,
+    /// The hash of the password (`platform::password`).
+    pub password_hash: SecretString,
+    /// What the user may do; never what a request says.
+    pub role: Role,
+    /// What the paper account starts with, in USD.
+    pub starting_cash: Decimal,
+    /// The time of registration.
+    pub now: DateTime<Utc>,
+}
+
+/// What a login is compared with.
+#[derive(Clone)]
+pub struct Login {
+    /// Who logs in.
+    pub user_id: UserId,
+    /// The hash of the password; none where no password is set, so that none is right.
+    pub password_hash: Option<SecretString>,
+    /// What the user may do.
+    pub role: Role,
+    /// Whether the user may log in at all.
+    pub is_active: bool,
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login")
+            .field("user_id", &self.user_id)
+            .field("role", &self.role)
+            .field("is_active", &self.is_active)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Makes a user with a paper account, both or neither.
+    ///
+    /// Fails with [`StoreError::Conflict`] when the email is taken.
+    pub async fn register_user(&self, new: &NewUser) -> Result<(UserId, AccountId), StoreError> {
+        self.transaction("register_user", async |tx| {
+            let row = users::ActiveModel {
+                password_hash: ActiveValue::Set(Some(new.password_hash.expose_secret().to_owned())),
+                ..user_row(&new.email, new.role, new.now)
+            };
+            let user = users::Entity::insert(row).exec_with_returning(&*tx).await?;
+            let user = UserId(user.id);
+            let account = insert_account(&tx, user, new.starting_cash, new.now).await?;
+            Ok((user, account.account))
+        })
+        .await
+    }
+
+    /// What a login with this email is compared with, by one query.
+    pub async fn find_login(&self, email: &str) -> Result<Option<Login>, StoreError> {
+        let row = users::Entity::find()
+            .filter(users::Column::Email.eq(normal_email(email)))
+            .one(self.read())
+            .await?;
+        row.map(login_of).transpose()
+    }
+
+    /// As [`Store::find_login`], of a user who is known: a password is asked for again before it is changed.
+    pub async fn login_of(&self, user: UserId) -> Result<Option<Login>, StoreError> {
+        let row = users::Entity::find_by_id(user.0).one(self.read()).await?;
+        row.map(login_of).transpose()
+    }
+
+    /// Sets the password of `user` and ends all sessions but `keep`. Answers how many were ended.
+    pub async fn set_password(
+        &self,
+        user: UserId,
+        hash: &SecretString,
+        keep: Option<Uuid>,
+        now: DateTime<Utc>,
+    ) -> Result<u64, StoreError> {
+        self.transaction("set_password", async |tx| {
+            let changed = users::Entity::update_many()
+                .col_expr(users::Column::PasswordHash, Expr::value(hash.expose_secret()))
+                .filter(users::Column::Id.eq(user.0))
+                .exec(&*tx)
+                .await?;
+            if changed.rows_affected == 0 {
+                return Err(StoreError::NotFound { table: "users" });
+            }
+            end_all(&tx, user, keep, now).await
+        })
+        .await
+    }
+
+    /// Replaces a hash by a stronger one of the same password. Answers `false`, and changes nothing, when the password was
+    /// changed meanwhile.
+    pub async fn rehash_password(
+        &self,
+        user: UserId,
+        old: &SecretString,
+        new: &SecretString,
+    ) -> Result<bool, StoreError> {
+        let changed = users::Entity::update_many()
+            .col_expr(users::Column::PasswordHash, Expr::value(new.expose_secret()))
+            .filter(users::Column::Id.eq(user.0))
+            .filter(users::Column::PasswordHash.eq(old.expose_secret()))
+            .exec(self.write())
+            .await?;
+        Ok(changed.rows_affected > 0)
+    }
+}
+
+fn login_of(row: users::Model) -> Result<Login, StoreError> {
+    Ok(Login {
+        user_id: UserId(row.id),
+        role: role_of(&row.role, row.id)?,
+        is_active: row.is_active,
+        password_hash: row.password_hash.map(SecretString::from),
+    })
+}

@@ -1,0 +1,226 @@
+//! Registration, passwords, and what admins change of users.
+
+use domain::id::UserId;
+use rust_decimal::Decimal;
+use secrecy::{ExposeSecret, SecretString};
+use store::testing::{TestStore, now};
+use store::users::{BootstrapOptions, Role};
+use store::{NewSession, NewUser, Store, StoreError, UserChangeError, UserFilter, UserLimits};
+use uuid::Uuid;
+
+fn secret(text: &str) -> SecretString {
+    SecretString::from(text)
+}
+
+fn new_user(email: &str) -> NewUser {
+    NewUser {
+        email: email.to_owned(),
+        password_hash: secret("hash"),
+        role: Role::Standard,
+        starting_cash: Decimal::from(100_000),
+        now: now(),
+    }
+}
+
+fn bootstrap(hash: Option<&str>) -> BootstrapOptions {
+    BootstrapOptions {
+        email: "root@example.com".into(),
+        password_hash: hash.map(secret),
+        starting_cash: Decimal::ONE,
+        now: now(),
+    }
+}
+
+async fn password_of(store: &Store, email: &str) -> Option<String> {
+    let login = store.find_login(email).await.unwrap().unwrap();
+    login.password_hash.map(|hash| hash.expose_secret().to_owned())
+}
+
+async fn begin_session(store: &Store, user: UserId, byte: u8) -> Uuid {
+    let new = NewSession {
+        user,
+        password_hash: None,
+        hash: [byte; 32],
+        ip: "192.0.2.1".into(),
+        user_agent: "test".into(),
+        now: now(),
+        expires_at: now() + chrono::TimeDelta::hours(1),
+    };
+    store.create_session(&new).await.unwrap()
+}
+
+store::testing::on_both! {
+    async fn whoever_registers_has_an_account_and_logs_in_with_the_email_in_any_case(test: TestStore) {
+        let (user, account) = test.register_user(&new_user(" Ada@Example.com")).await.unwrap();
+        let view = test.account_view(account).await.unwrap().unwrap();
+        assert_eq!((view.user_id, view.role, view.balance.cash), (user, Role::Standard, Decimal::from(100_000)));
+        let before = test.statement_count();
+        let login = test.find_login("ADA@example.com ").await.unwrap().unwrap();
+        assert_eq!(test.statement_count() - before, 1);
+        assert_eq!((login.user_id, login.role, login.is_active), (user, Role::Standard, true));
+        assert_eq!(login.password_hash.as_ref().unwrap().expose_secret(), "hash");
+        assert!(!format!("{login:?}").contains("hash"), "the hash is not printed");
+        assert!(test.find_login("ada@example.org").await.unwrap().is_none());
+        assert_eq!(test.login_of(user).await.unwrap().unwrap().user_id, user);
+        assert!(test.account_of_user(user, account).await.unwrap());
+        let other = test.trader(Role::Standard, Decimal::ONE).await;
+        assert!(!test.account_of_user(user, other.account).await.unwrap());
+    }
+
+    async fn an_email_is_taken_once_and_the_second_leaves_nothing_behind(test: TestStore) {
+        let second = test.second().await;
+        let (lower, upper) = (new_user("ada@example.com"), new_user("ADA@example.com"));
+        let (one, two) = tokio::join!(test.register_user(&lower), second.register_user(&upper));
+        let (made, refused) = if one.is_ok() { (one, two) } else { (two, one) };
+        assert!(matches!(refused, Err(StoreError::Conflict { .. })), "{refused:?}");
+        let users = test.users_page(&UserFilter::default(), None, 10).await.unwrap();
+        assert_eq!(users.len(), 1);
+        assert_eq!(test.accounts_of(made.unwrap().0).await.unwrap().len(), 1);
+    }
+
+    async fn the_first_start_with_a_password_decides_and_no_later_one(test: TestStore) {
+        let owner = test.bootstrap(&bootstrap(None)).await.unwrap();
+        assert_eq!(password_of(test, "root@example.com").await, None);
+        test.bootstrap(&bootstrap(Some("first"))).await.unwrap();
+        test.bootstrap(&bootstrap(Some("second"))).await.unwrap();
+        assert_eq!(password_of(test, "root@example.com").await.as_deref(), Some("first"));
+        test.set_password(owner.user_id, &secret("chosen"), None, now()).await.unwrap();
+        test.bootstrap(&bootstrap(Some("first"))).await.unwrap();
+        assert!(!test.set_first_password(owner.user_id, &secret("third")).await.unwrap());
+        assert_eq!(password_of(test, "root@example.com").await.as_deref(), Some("chosen"));
+        let printed = format!("{:?}", bootstrap(Some("the hash")));
+        assert!(!printed.contains("the hash"), "{printed}");
+    }
+
+    async fn a_hash_is_replaced_only_where_it_is_still_the_one(test: TestStore) {
+        let (user, _) = test.register_user(&new_user("ada@example.com")).await.unwrap();
+        assert!(!test.rehash_password(user, &secret("other"), &secret("new")).await.unwrap());
+        assert!(test.rehash_password(user, &secret("hash"), &secret("new")).await.unwrap());
+        assert_eq!(password_of(test, "ada@example.com").await.as_deref(), Some("new"));
+    }
+
+    async fn an_admin_pages_through_users(test: TestStore) {
+        let mut made = Vec::new();
+        for (email, role) in [
+            ("ada@example.com", Role::Standard),
+            ("adam@example.com", Role::Admin),
+            ("a_b@example.com", Role::Standard),
+            ("eve@example.com", Role::Standard),
+        ] {
+            made.push(test.create_user(email, role, now()).await.unwrap());
+        }
+        test.set_user_active(made[3], false, now()).await.unwrap();
+        let page = async |filter: UserFilter, after, limit| {
+            let before = test.statement_count();
+            let page = test.users_page(&filter, after, limit).await.unwrap();
+            assert_eq!(test.statement_count() - before, 1);
+            page.into_iter().map(|user| user.id).collect::<Vec<_>>()
+        };
+        let all = UserFilter::default;
+        assert_eq!(page(all(), None, 10).await, made);
+        assert_eq!(page(all(), None, 3).await, made[..3]);
+        assert_eq!(page(all(), Some(made[2]), 3).await, made[3..]);
+        assert_eq!(page(all(), Some(made[3]), 3).await, []);
+        let prefix = |prefix: &str| UserFilter { email_prefix: Some(prefix.to_owned()), ..all() };
+        assert_eq!(page(prefix("ADA"), None, 10).await, made[..2]);
+        assert_eq!(page(prefix("a_"), None, 10).await, [made[2]], "an underscore is a letter");
+        assert_eq!(page(prefix("%"), None, 10).await, []);
+        assert_eq!(page(prefix("\\"), None, 10).await, []);
+        assert_eq!(page(UserFilter { role: Some(Role::Admin), ..all() }, None, 10).await, [made[1]]);
+        assert_eq!(page(UserFilter { is_active: Some(false), ..all() }, None, 10).await, [made[3]]);
+        let both = UserFilter { is_active: Some(true), role: Some(Role::Standard), ..prefix("a") };
+        assert_eq!(page(both, None, 10).await, [made[0], made[2]]);
+    }
+
+    async fn an_admin_sees_a_user_s_limits_and_never_the_password(test: TestStore) {
+        let (user, _) = test.register_user(&new_user("ada@example.com")).await.unwrap();
+        let limits = UserLimits { order_notional: Some(Decimal::from(5)), day_notional: None };
+        let changed = test.set_user_limits(user, limits).await.unwrap();
+        assert_eq!(test.user_view(user).await.unwrap(), Some(changed.clone()));
+        assert_eq!((changed.limits, changed.has_password, changed.created_at), (limits, true, now()));
+        let own = test.set_user_limits(user, UserLimits::default()).await.unwrap();
+        assert_eq!(own.limits, UserLimits::default());
+        let nobody = test.set_user_limits(UserId(Uuid::now_v7()), limits).await;
+        assert!(matches!(nobody, Err(UserChangeError::Store(StoreError::NotFound { table: "users" }))), "{nobody:?}");
+    }
+
+    async fn a_role_is_changed_and_the_sessions_end(test: TestStore) {
+        let user = test.create_user("ada@example.com", Role::Standard, now()).await.unwrap();
+        let bystander = test.create_user("eve@example.com", Role::Standard, now()).await.unwrap();
+        begin_session(test, user, 1).await;
+        begin_session(test, bystander, 2).await;
+        let before = test.user(user).await.unwrap().unwrap().risk_version;
+        assert_eq!(test.set_role(user, Role::Admin, now()).await.unwrap().role, Role::Admin);
+        assert!(test.user(user).await.unwrap().unwrap().risk_version > before);
+        assert!(test.find_session(&[1; 32]).await.unwrap().unwrap().ended_at.is_some());
+        assert!(test.find_session(&[2; 32]).await.unwrap().unwrap().ended_at.is_none());
+    }
+
+    async fn a_deactivated_user_has_no_session_and_gets_none(test: TestStore) {
+        let user = test.create_user("ada@example.com", Role::Standard, now()).await.unwrap();
+        begin_session(test, user, 1).await;
+        let changed = test.set_user_active(user, false, now()).await.unwrap();
+        assert!(!changed.is_active);
+        test.set_user_active(user, true, now()).await.unwrap();
+        let session = test.find_session(&[1; 32]).await.unwrap().unwrap();
+        assert_eq!((session.ended_at, session.user_is_active), (Some(now()), true), "it does not come back");
+    }
+
+    async fn the_last_active_superadmin_stays(test: TestStore) {
+        let first = test.create_user("a@example.com", Role::Superadmin, now()).await.unwrap();
+        let second = test.create_user("b@example.com", Role::Superadmin, now()).await.unwrap();
+        let admin = test.create_user("c@example.com", Role::Admin, now()).await.unwrap();
+        test.set_user_active(second, false, now()).await.unwrap();
+        begin_session(test, first, 1).await;
+        for refused in [
+            test.set_role(first, Role::Admin, now()).await,
+            test.set_role(first, Role::Standard, now()).await,
+            test.set_user_active(first, false, now()).await,
+        ] {
+            assert!(matches!(refused, Err(UserChangeError::LastSuperadmin)), "{refused:?}");
+        }
+        let user = test.user_view(first).await.unwrap().unwrap();
+        assert_eq!((user.role, user.is_active), (Role::Superadmin, true));
+        assert!(test.find_session(&[1; 32]).await.unwrap().unwrap().ended_at.is_none());
+        // What changes nothing about that is not refused.
+        test.set_role(first, Role::Superadmin, now()).await.unwrap();
+        test.set_user_active(first, true, now()).await.unwrap();
+        test.set_role(admin, Role::Standard, now()).await.unwrap();
+        test.set_role(second, Role::Standard, now()).await.unwrap();
+        test.set_role(admin, Role::Superadmin, now()).await.unwrap();
+        test.set_role(first, Role::Admin, now()).await.unwrap();
+    }
+
+    async fn of_two_superadmins_who_go_at_once_one_stays(test: TestStore) {
+        let other = test.second().await;
+        for round in 0..20 {
+            let user = async |name| {
+                let email = format!("{name}{round}@example.com");
+                test.create_user(&email, Role::Superadmin, now()).await.unwrap()
+            };
+            let (a, b) = (user("a").await, user("b").await);
+            let (one, two) = tokio::join!(
+                test.set_role(a, Role::Admin, now()),
+                other.set_user_active(b, false, now()),
+            );
+            assert!(one.is_ok() != two.is_ok(), "round {round}: {one:?}, {two:?}");
+            let filter = UserFilter { role: Some(Role::Superadmin), is_active: Some(true), email_prefix: None };
+            let left = test.users_page(&filter, None, 10).await.unwrap();
+            assert_eq!(left.len(), 1, "round {round}");
+            // The next round begins with nobody.
+            remove_superadmin(test, left[0].id).await;
+        }
+    }
+}
+
+/// Writes what no function of the store does.
+async fn remove_superadmin(store: &Store, user: UserId) {
+    use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+    use store::entity::users::{Column, Entity};
+    Entity::update_many()
+        .col_expr(Column::Role, "admin".into())
+        .filter(Column::Id.eq(user.0))
+        .exec(store.write())
+        .await
+        .unwrap();
+}
