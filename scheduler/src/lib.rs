@@ -23,6 +23,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use platform::Shutdown;
 use store::{LEASE, LeaseKeeper};
 use tokio::sync::watch;
@@ -38,13 +39,17 @@ pub const LEASE_NAME: &str = "scheduler-leader";
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Runs a scheduler until the end is requested.
-pub async fn run(app: SchedulerApp, shutdown: Shutdown) {
-    tracing::info!(scheduler.name = app.options.name, "the scheduler is ready");
-    let (leads, led) = watch::channel(None);
-    let protecting = Box::pin(protect(&app, &shutdown, &leads));
-    let tidying = Box::pin(tidy(&app, &shutdown, &led));
-    let sealing = Box::pin(sealing::seal(&app, &shutdown, &led));
-    tokio::join!(protecting, tidying, sealing);
+///
+/// Boxed: so all that a tick may become is compiled with this crate, once, and not with each program.
+pub fn run(app: SchedulerApp, shutdown: Shutdown) -> BoxFuture<'static, ()> {
+    Box::pin(async move {
+        tracing::info!(scheduler.name = app.options.name, "the scheduler is ready");
+        let (leads, led) = watch::channel(None);
+        let protecting = Box::pin(protect(&app, &shutdown, &leads));
+        let tidying = Box::pin(tidy(&app, &shutdown, &led));
+        let sealing = Box::pin(sealing::seal(&app, &shutdown, &led));
+        tokio::join!(protecting, tidying, sealing);
+    })
 }
 
 /// Keeps the lease, and protects while this process has it.

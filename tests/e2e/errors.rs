@@ -18,7 +18,7 @@ type Case = (
 const JSON: &str = "application/json";
 
 const CASES: [Case; 22] = [
-    ("GET", "/", "", b"", 404, "endpoint_not_found"),
+    ("GET", "/nope", "", b"", 404, "endpoint_not_found"),
     ("GET", "/v2", "", b"", 404, "endpoint_not_found"),
     ("GET", "/v2/ordersfoo", "", b"", 404, "endpoint_not_found"),
     ("GET", "/v2/orders:by_name", "", b"", 404, "endpoint_not_found"),

@@ -11,6 +11,7 @@
 )]
 
 mod alpaca_sdk;
+mod audit_log;
 mod backlog;
 mod bad_changes;
 mod bad_input;

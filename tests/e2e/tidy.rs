@@ -123,6 +123,28 @@ fn no_path_of_a_machine_is_committed() {
 }
 
 #[test]
+fn every_test_that_the_threat_model_names_is_there() {
+    let model = text(&repository().join("docs/threat-model.md"));
+    let sources: String = files()
+        .iter()
+        .filter(|path| is_rust(path))
+        .map(|path| text(path))
+        .collect();
+    let is_name = |word: &&str| word.matches('_').count() > 2 && word.bytes().all(is_of_a_name);
+    let named: Vec<&str> = model.split('`').skip(1).step_by(2).filter(is_name).collect();
+    assert!(named.len() > 50, "{} names were found", named.len());
+    // A word of the protocol looks like a name, too: it stands in the sources as a text.
+    let is_there =
+        |name: &str| sources.contains(&format!("fn {name}(")) || sources.contains(&format!("\"{name}\""));
+    let missing: Vec<_> = named.into_iter().filter(|name| !is_there(name)).collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+fn is_of_a_name(byte: u8) -> bool {
+    byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_'
+}
+
+#[test]
 fn the_domain_depends_on_nothing_that_does_io() {
     let manifest = text(&repository().join("shared/domain/Cargo.toml"));
     let section = manifest

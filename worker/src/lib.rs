@@ -41,6 +41,7 @@ pub mod worker;
 
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
 use platform::Shutdown;
 
 pub use app::{Assets, Brokers, WorkerApp, WorkerOptions};
@@ -49,6 +50,8 @@ pub use metrics::{Latency, WorkerMetrics};
 pub use worker::Worker;
 
 /// Runs a worker until the end is requested, and then until what it had begun is done.
-pub async fn run(app: WorkerApp, shutdown: Shutdown) {
-    Arc::new(Worker::new(app)).run(&shutdown).await;
+///
+/// Boxed: so all that a job may become is compiled with this crate, once, and not with each program.
+pub fn run(app: WorkerApp, shutdown: Shutdown) -> BoxFuture<'static, ()> {
+    Box::pin(async move { Arc::new(Worker::new(app)).run(&shutdown).await })
 }

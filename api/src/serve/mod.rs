@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use platform::Shutdown;
 use poem::listener::TcpAcceptor;
 use poem::{Endpoint, EndpointExt as _, Request, Response, Route, Server};
@@ -133,12 +134,16 @@ impl Listening {
     }
 
     /// Answers requests until `shutdown`, then lets those that run finish within `grace`.
-    pub async fn run(self, app: Arc<App>, shutdown: &Shutdown, grace: Duration) -> io::Result<()> {
-        let acceptor = TcpAcceptor::from_tokio(self.listener)?;
-        Server::new_with_acceptor(acceptor)
-            .name("api")
-            .run_with_graceful_shutdown(router(app), shutdown.requested(), Some(grace))
-            .await
+    ///
+    /// Boxed: so all that a request may become is compiled with this crate, once, and not with each program.
+    pub fn run(self, app: Arc<App>, shutdown: &Shutdown, grace: Duration) -> BoxFuture<'_, io::Result<()>> {
+        Box::pin(async move {
+            let acceptor = TcpAcceptor::from_tokio(self.listener)?;
+            Server::new_with_acceptor(acceptor)
+                .name("api")
+                .run_with_graceful_shutdown(router(app), shutdown.requested(), Some(grace))
+                .await
+        })
     }
 }
 

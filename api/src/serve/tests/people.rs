@@ -1,12 +1,14 @@
 //! People log in, and nobody else does: each attack is a test with its name.
 
 use chrono::TimeDelta;
+use platform::Config;
 use poem::http::Method;
 use serde_json::{Value, json};
 use store::testing::TestStore;
 
 use super::browser::{Browser, PASSWORD};
 use super::site::{Answer, Differences, Site, buy};
+use crate::setup::{self, SetupError};
 
 const ANNA: &str = "anna@example.com";
 const BEN: &str = "ben@example.com";
@@ -207,6 +209,24 @@ store::testing::on_both! {
             anna.headers = vec![("arbion-account", wrong.to_owned())];
             assert_error(&anna.get("/v2/orders").await, 404, "account_not_found");
         }
+    }
+
+    async fn the_first_superadmin_s_password_is_seeded_once(test: TestStore) {
+        let site = Site::over(test).await;
+        let seed = async |password: &str| {
+            let pairs = [("SUPERADMIN_EMAIL", "Owner@example.org"), ("SUPERADMIN_PASSWORD", password)];
+            let find = |name: &str| pairs.iter().find(|(key, _)| *key == name);
+            let config = Config::from_lookup(|name| find(name).map(|(_, value)| (*value).to_owned())).unwrap();
+            setup::seed_superadmin(&config, &site.store, site.now).await
+        };
+        assert!(matches!(seed("password1234").await, Err(SetupError::Password(_))), "too weak");
+        seed(PASSWORD).await.unwrap();
+        let mut root = Browser::logged_in(&site, "owner@example.org").await;
+        assert_eq!(root.get("/auth/me").await.json()["role"], "superadmin");
+        assert_eq!(root.get("/admin/users").await.json().as_array().unwrap().len(), 1);
+        // The person decides from then on.
+        seed("another sentence of plain words").await.unwrap();
+        Browser::logged_in(&site, "owner@example.org").await;
     }
 
     async fn mass_assignment_of_role_makes_nobody_an_admin(test: TestStore) {
