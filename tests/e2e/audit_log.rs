@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::books::Book;
 use crate::support::client::market_order;
 use crate::support::consent::Person;
-use crate::support::{SetUp, Site, environment, eventually, on_both};
+use crate::support::{Site, environment, eventually, on_both};
 
 const KEY: &str = "cw_0x689RpI-jtRR7oE8h_eQsKImvJapLeSbXpwF4e4=";
 const SALT: &str = "a salt for tests only";
