@@ -179,6 +179,8 @@ store::testing::on_both! {
     async fn a_stop_of_a_user_who_was_deactivated_still_fires(test: TestStore) {
         let (trader, asset) = owner(test).await;
         let trigger = protect(test, stop(&trader, &asset, "95", None)).await;
+        // Somebody must be left who administers.
+        test.create_user("root@example.org", Role::Superadmin, now()).await.unwrap();
         test.set_user_active(trader.user, false, now()).await.unwrap();
         assert_eq!(fire(test, &trigger, "94").await.len(), 1);
     }
