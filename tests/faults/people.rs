@@ -63,7 +63,7 @@ pub(crate) fn sql(kinds: &[Kind]) -> String {
              INSERT INTO balances (account_id, currency, amount) VALUES ('{account}', 'USD', 9000000000);
              INSERT INTO credentials (id, user_id, account_id, kind, key_id, hash, name, scopes, created_at) \
                VALUES ('{key}', '{user}', '{account}', 'api_key', 'PKFAULT{number:013}', \
-                       sha256('{SECRET}'::bytea), 'faults', 'trading data', now());"
+                       sha256('{SECRET}'::bytea), 'faults', 'trading data arbion:triggers', now());"
         )
         .unwrap();
     }
