@@ -2,7 +2,7 @@
 
     output.py show LOG        copies standard input to LOG and, less the lines about nothing, to standard output
     output.py counts FOLDER   prints "passed failed" over all logs of the folder
-    output.py report FOLDER   names the failed tests and compares the databases; ends with 1 when their counts differ
+    output.py report FOLDER   names the tests that failed or hung and compares the databases; ends with 1 if counts differ
 
 A test that runs on a database has it in its path: `…::sqlite::…` or `…on_sqlite…`, and the same with `postgres`.
 """
@@ -15,6 +15,7 @@ import sys
 
 RESULT = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored;", re.MULTILINE)
 TEST = re.compile(r"^test (\S+)(?: - should panic)? \.\.\. (ok|FAILED|ignored)", re.MULTILINE)
+SLOW = re.compile(r"^test (\S+) has been running for over \d+ seconds", re.MULTILINE)
 DATABASE = re.compile(r"(?<=::)(sqlite|postgres)(?=::)|(?<=on_)(sqlite|postgres)(?![a-z0-9])")
 NOISE = re.compile(
     r"\s*$|running 0 tests|test result: ok\. 0 passed; 0 failed; 0 ignored;|\s+(Running|Doc-tests) |all doctests ran in"
@@ -56,10 +57,18 @@ def by_database(text):
     return ran
 
 
+def hung(text):
+    """The tests that were slow, and are not known to have ended."""
+    ended = {name for name, _ in TEST.findall(text)}
+    return [name for name in SLOW.findall(text) if name not in ended]
+
+
 def report(text):
     for name, outcome in TEST.findall(text):
         if outcome == "FAILED":
             print(f"failed: {name}")
+    for name in hung(text):
+        print(f"did not end: {name}")
     ignored = counts(text)[2]
     if ignored:
         print(f"ignored: {ignored}")
@@ -76,11 +85,13 @@ def self_test():
     text = "\n".join([
         "test orders::sqlite::a_row ... ok", "test orders::postgres::a_row ... FAILED",
         "test an_order_on_sqlite ... ok", "test an_order_on_postgres - should panic ... ok",
-        "test posts::on_sqlite::b ... ignored", "test a_sqlite_file ... ok", "test common_sqlites ... ok",
+        "test posts::on_sqlite::b ... ignored", "test a_row has been running for over 60 seconds",
+        "test a_sqlite_file has been running for over 60 seconds", "test a_sqlite_file ... ok", "test common_sqlites ... ok",
         "test result: FAILED. 4 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.1s",
         "test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.1s",
     ])
     assert counts(text) == [7, 1, 1]
+    assert hung(text) == ["a_row"]
     ran = by_database(text)
     assert ran["sqlite"] == ran["postgres"] == {"orders::*::a_row": 1, "an_order_on_*": 1}, ran
 

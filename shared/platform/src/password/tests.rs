@@ -137,10 +137,20 @@ fn a_hash_of_an_older_cost_still_verifies() {
 async fn only_so_many_wait_and_the_next_is_told() {
     let passwords = Passwords::new(1);
     let (release, held) = std::sync::mpsc::channel::<()>();
+    let (begun, has_begun) = tokio::sync::oneshot::channel::<()>();
     let running = {
         let passwords = passwords.clone();
-        tokio::spawn(async move { passwords.run(move || held.recv().is_ok()).await })
+        tokio::spawn(async move {
+            passwords
+                .run(move || {
+                    let _ = begun.send(());
+                    held.recv().is_ok()
+                })
+                .await
+        })
     };
+    // Else one of those that are to wait may be the first to run, and be done before all are there.
+    has_begun.await.unwrap();
     let waiting: Vec<_> = (0..WAITING_FOR_EACH)
         .map(|_| {
             let passwords = passwords.clone();
