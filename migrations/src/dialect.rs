@@ -13,7 +13,36 @@
 //! | `{updated_table}` | room for updates within the page | `STRICT` | options of a table whose rows change |
 //! | `{queue_table}` | the same, and early cleaning | `STRICT` | options of a table whose rows come and go |
 
+use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::DbBackend;
+
+/// A migration that is one such text.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SqlMigration {
+    /// Under which it is known to have been applied.
+    pub(crate) name: &'static str,
+    /// What it does.
+    pub(crate) sql: &'static str,
+}
+
+impl MigrationName for SqlMigration {
+    fn name(&self) -> &str {
+        self.name
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for SqlMigration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let sql = render(self.sql, manager.get_database_backend());
+        manager.get_connection().execute_unprepared(&sql).await?;
+        Ok(())
+    }
+
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+}
 
 /// Name in braces, on PostgreSQL, on SQLite.
 const WORDS: [(&str, &str, &str); 14] = [

@@ -34,13 +34,13 @@ impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         vec![
             Box::new(m20261124_000001_schema::Migration),
-            Box::new(m20261125_000001_sweeps::Migration),
-            Box::new(m20261125_000002_user_risk_version::Migration),
+            Box::new(m20261125_000001_sweeps::MIGRATION),
+            Box::new(m20261125_000002_user_risk_version::MIGRATION),
             Box::new(m20261125_000003_trigger_exits::Migration),
-            Box::new(m20261128_000001_people::Migration),
-            Box::new(m20261128_000002_oauth::Migration),
-            Box::new(m20261128_000003_audit::Migration),
-            Box::new(m20261128_000004_broker_secrets::Migration),
+            Box::new(m20261128_000001_people::MIGRATION),
+            Box::new(m20261128_000002_oauth::MIGRATION),
+            Box::new(m20261128_000003_audit::MIGRATION),
+            Box::new(m20261128_000004_broker_secrets::MIGRATION),
         ]
     }
 
