@@ -8,10 +8,13 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use api::access::Scope;
+use api::setup::SetupError;
 use chrono::{DateTime, Utc};
 use platform::Config;
 use platform::secrets::{private_directory, sha256, write_private};
-use store::{Bootstrap, BootstrapOptions, NewApiKey, NewKey, Store, StoreError};
+use store::{
+    AuditEvent, AuditKind, Bootstrap, BootstrapOptions, KEYS_MAX, NewApiKey, NewKey, Store, StoreError,
+};
 use thiserror::Error;
 
 /// The file of the data directory with the two headers, one a line, for `curl -H @FILE`.
@@ -35,6 +38,17 @@ pub(crate) enum KeyError {
     /// The database did not do its part.
     #[error("cannot make an API key")]
     Store(#[from] StoreError),
+    /// There is no superadmin to make one for.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// The account has as many keys as it may have.
+    #[error(
+        "the account of {email} has {KEYS_MAX} API keys that are neither revoked nor expired: revoke some first"
+    )]
+    TooMany {
+        /// Of whom.
+        email: String,
+    },
     /// The file can't be read or written.
     #[error("cannot use {}", path.display())]
     File {
@@ -77,17 +91,15 @@ pub(crate) async fn renew(config: &Config, store: &Store, now: DateTime<Utc>) ->
     make(config, store, &owner, now).await
 }
 
-async fn bootstrap(config: &Config, store: &Store, now: DateTime<Utc>) -> Result<Bootstrap, StoreError> {
-    let email = config.superadmin_email.clone();
-    let starting_cash = config.paper_starting_cash;
-    store
-        .bootstrap(&BootstrapOptions {
-            email,
-            password_hash: None,
-            starting_cash,
-            now,
-        })
-        .await
+async fn bootstrap(config: &Config, store: &Store, now: DateTime<Utc>) -> Result<Bootstrap, KeyError> {
+    let options = BootstrapOptions {
+        email: config.superadmin_email.clone(),
+        password_hash: None,
+        starting_cash: config.paper_starting_cash,
+        now,
+    };
+    api::setup::superadmin(&options.email, store).await?;
+    Ok(store.bootstrap(&options).await?)
 }
 
 async fn make(
@@ -97,9 +109,16 @@ async fn make(
     now: DateTime<Utc>,
 ) -> Result<KeyFile, KeyError> {
     let path = config.data_dir.join(FILE);
-    let key = store
-        .create_api_key(NewKey::new(owner.user_id, owner.account_id, NAME, &SCOPES, now))
-        .await?;
+    let new = NewKey::new(owner.user_id, owner.account_id, NAME, &SCOPES, now);
+    let event = AuditEvent {
+        account_id: Some(owner.account_id),
+        data: serde_json::json!({ "name": NAME, "made_for": owner.user_id.to_string() }),
+        ..AuditEvent::new(AuditKind::ApiKeyCreated, now)
+    };
+    let key = store.create_api_key_on_record(new, event).await?;
+    let key = key.ok_or_else(|| KeyError::TooMany {
+        email: config.superadmin_email.clone(),
+    })?;
     let written =
         private_directory(&config.data_dir).and_then(|()| write_private(&path, headers(&key).as_bytes()));
     written.map_err(|source| KeyError::File {
@@ -143,6 +162,10 @@ fn value<'a>(text: &'a str, name: &str) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
+    use store::audit_log::AuditFilter;
+    use store::testing::{TestStore, now};
+    use store::users::Role;
+
     use super::*;
 
     #[test]
@@ -159,5 +182,39 @@ mod tests {
             (Some("PK123"), Some("word"))
         );
         assert_eq!(value("nothing", KEY_ID), None);
+    }
+
+    fn config(directory: &Path) -> Config {
+        let value = |name: &str| match name {
+            "ARBION_DATA_DIR" => Some(directory.display().to_string()),
+            "SUPERADMIN_EMAIL" => Some("root@example.com".to_owned()),
+            _ => None,
+        };
+        Config::from_lookup(value).unwrap()
+    }
+
+    store::testing::on_both! {
+        async fn each_key_that_is_made_here_is_on_record(test: TestStore) {
+            let directory = tempfile::tempdir().unwrap();
+            let config = config(directory.path());
+            for is_new in [true, false] {
+                assert_eq!(ensure(&config, test, now()).await.unwrap().is_new, is_new);
+            }
+            renew(&config, test, now()).await.unwrap();
+            let page = test.audit_page(&AuditFilter::default(), None, 10).await.unwrap();
+            let newest = value(&fs::read_to_string(directory.path().join(FILE)).unwrap(), KEY_ID).map(ToOwned::to_owned);
+            let [last, first] = page.events.try_into().unwrap();
+            assert_eq!((last.kind.as_str(), last.subject.clone()), ("api_key_created", newest));
+            assert!(first.subject.is_some() && first.subject != last.subject);
+        }
+
+        async fn no_key_is_made_for_somebody_who_is_not_the_superadmin(test: TestStore) {
+            let directory = tempfile::tempdir().unwrap();
+            let user = test.create_user("root@example.com", Role::Standard, now()).await.unwrap();
+            let refused = ensure(&config(directory.path()), test, now()).await.unwrap_err().to_string();
+            assert!(refused.contains("root@example.com, a user with the role standard"), "{refused}");
+            let keys = test.live_api_keys_of_user(user, now(), 10).await.unwrap();
+            assert!(keys.is_empty() && !directory.path().join(FILE).exists());
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use domain::asset::{Asset, MarketHours};
-use domain::id::{AssetId, OrderId};
+use domain::id::{AssetId, CredentialId, OrderId};
 use domain::quote::{Purpose, Quote};
 use domain::risk::Limits;
 use market::CachedQuotes;
@@ -16,6 +16,7 @@ use platform::rate_limit::{Policies, RateLimiter};
 use platform::redis::{RedisHandle, RedisUrlError, databases};
 use platform::secrets::LocalSecrets;
 use platform::version::Started;
+use poem::Request;
 use queue::{Job, Queue};
 use rust_decimal::Decimal;
 use secrecy::SecretString;
@@ -26,6 +27,7 @@ use store::{Fees, Store};
 
 use crate::accept::{self, Acceptance};
 use crate::access::Budgets;
+use crate::access::rules::Class;
 use crate::auth::CredentialCache;
 use crate::auth::csrf::Csrf;
 use crate::auth::session::{Cookies, Sessions};
@@ -206,6 +208,16 @@ impl App {
         self.quotes.quotes(assets, purpose).await.unwrap_or_default()
     }
 
+    /// Counts `request` against the limit of its class.
+    pub(crate) async fn count(
+        &self,
+        request: &Request,
+        class: Class,
+        credential: Option<CredentialId>,
+    ) -> Result<(), Problem> {
+        self.budgets.count(request, class, credential, self.now()).await
+    }
+
     /// Whether people may make accounts for themselves.
     pub(crate) fn is_registration_open(&self) -> bool {
         self.access.registration == Registration::Open
@@ -218,7 +230,8 @@ impl App {
         self.sessions.forget();
     }
 
-    /// Writes an event into the audit log. The answer waits for it: what is not on record did not happen.
+    /// Writes an event into the audit log, of what changes nothing else or has happened already. The answer waits for it: whoever
+    /// is told that something was done finds it on record.
     pub(crate) async fn audit(&self, record: &Record, kind: AuditKind) -> Result<(), Problem> {
         self.store.audit(&record.event(kind, self.now())).await?;
         Ok(())

@@ -14,7 +14,7 @@ use platform::version::Started;
 use platform::{SecretUrl, SharedClock};
 use queue::Queue;
 use store::connect::OpenError;
-use store::{BootstrapOptions, Store, StoreError};
+use store::{BootstrapOptions, Login, Role, Store, StoreError};
 use thiserror::Error;
 
 use crate::app::{App, AppParts, Doors, Rules};
@@ -38,6 +38,16 @@ pub enum SetupError {
     /// The first superadmin's password is not let through, or can't be hashed.
     #[error("cannot use SUPERADMIN_PASSWORD")]
     Password(#[from] ChoiceError),
+    /// `SUPERADMIN_EMAIL` is the address of somebody else.
+    #[error(
+        "SUPERADMIN_EMAIL is {email}, a user with the role {role}; take another address, or give this user the role"
+    )]
+    NotSuperadmin {
+        /// The address.
+        email: String,
+        /// The user's role.
+        role: Role,
+    },
     /// The secrets of the installation can't be read.
     #[error(transparent)]
     Secrets(#[from] SecretsError),
@@ -72,7 +82,7 @@ pub async fn seed_superadmin(config: &Config, store: &Store, now: DateTime<Utc>)
         return Ok(());
     };
     let email = &config.superadmin_email;
-    let login = store.find_login(email).await?;
+    let login = superadmin(email, store).await?;
     if login.is_some_and(|login| login.password_hash.is_some()) {
         return Ok(());
     }
@@ -85,6 +95,19 @@ pub async fn seed_superadmin(config: &Config, store: &Store, now: DateTime<Utc>)
     };
     store.bootstrap(&options).await?;
     Ok(())
+}
+
+/// The first superadmin, if there is one yet.
+///
+/// Fails with [`SetupError::NotSuperadmin`] when `email`, that of `SUPERADMIN_EMAIL`, is the address of somebody else.
+pub async fn superadmin(email: &str, store: &Store) -> Result<Option<Login>, SetupError> {
+    match store.find_login(email).await? {
+        Some(Login { role, .. }) if role != Role::Superadmin => Err(SetupError::NotSuperadmin {
+            email: email.to_owned(),
+            role,
+        }),
+        login => Ok(login),
+    }
 }
 
 /// Everything that the API's process needs. Needs a tokio runtime.

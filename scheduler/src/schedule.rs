@@ -9,6 +9,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use queue::Job;
 use store::StoreError;
+use store::sessions::SESSIONS_MAX;
 
 use crate::app::SchedulerApp;
 use crate::faults;
@@ -30,8 +31,11 @@ const SWEEPS_KEPT: TimeDelta = TimeDelta::days(30);
 /// How long a session is kept after its end.
 const SESSIONS_KEPT: TimeDelta = TimeDelta::days(30);
 
-/// How many codes and tokens are forgotten at once at most.
+/// How many codes, and how many tokens, are forgotten at once at most.
 const TOKENS_MAX: u32 = 500;
+
+/// How often one tick forgets as many as it may at once: what is left then waits for the next one.
+const ROUNDS_MAX: usize = 20;
 
 /// Something that the leader does again and again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -215,8 +219,10 @@ async fn prune_sweeps(app: &SchedulerApp) -> Result<(), StoreError> {
 /// What somebody got in by is kept for a while after its end, for whoever asks who it was.
 async fn prune_access(app: &SchedulerApp) -> Result<(), StoreError> {
     let now = app.clock.now();
-    let sessions = app.store.prune_sessions(now - SESSIONS_KEPT).await?;
-    let tokens = app.store.prune_oauth(TOKENS_MAX, now).await?;
+    let prune_sessions = || app.store.prune_sessions(now - SESSIONS_KEPT);
+    let sessions = until_short(SESSIONS_MAX, prune_sessions).await?;
+    let prune_tokens = || app.store.prune_oauth(TOKENS_MAX, now);
+    let tokens = until_short(TOKENS_MAX.into(), prune_tokens).await?;
     if sessions + tokens > 0 {
         tracing::info!(
             sessions,
@@ -225,6 +231,22 @@ async fn prune_access(app: &SchedulerApp) -> Result<(), StoreError> {
         );
     }
     Ok(())
+}
+
+/// Prunes until fewer than `most` went at once, which means that nothing is left. Answers how many went.
+async fn until_short<R>(most: u64, prune: impl Fn() -> R) -> Result<u64, StoreError>
+where
+    R: Future<Output = Result<u64, StoreError>>,
+{
+    let mut all = 0;
+    for _ in 0..ROUNDS_MAX {
+        let pruned = prune().await?;
+        all += pruned;
+        if pruned < most {
+            break;
+        }
+    }
+    Ok(all)
 }
 
 #[cfg(test)]

@@ -9,11 +9,13 @@ use platform::telemetry::LogBuffer;
 use platform::{ManualClock, SystemClock};
 use queue::{ConsumerOptions, Job, Outcome, Queue};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ConnectionTrait, EntityTrait, IntoActiveModel};
+use sea_orm::{ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait};
 use store::Store;
 use store::audit_log::{AuditEvent, AuditKind};
-use store::entity::{audit_heads, order_work, sweeps};
+use store::entity::{self, audit_heads, order_work, sweeps};
+use store::oauth::{CODE_LIFETIME, NewClient, NewGrant, Registration};
 use store::testing::{TestStore, json_log, now};
+use store::users::Role;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::instrument::WithSubscriber as _;
@@ -70,6 +72,73 @@ async fn overdue_sweep(test: &TestStore, slot: i64) {
         .exec(test.write())
         .await
         .unwrap();
+}
+
+/// Sessions of a new user that ended at `end`.
+async fn old_sessions(test: &TestStore, count: usize, end: DateTime<Utc>) {
+    let user = test.trader(Role::Standard, 1.into()).await.user;
+    let rows = (0..count).map(|_| entity::sessions::Model {
+        id: Uuid::now_v7(),
+        user_id: user.0,
+        hash: [Uuid::new_v4().into_bytes(), Uuid::new_v4().into_bytes()].concat(),
+        ip: "192.0.2.1".to_owned(),
+        user_agent: "test".to_owned(),
+        created_at: end,
+        authenticated_at: end,
+        last_seen_at: end,
+        expires_at: end,
+        ended_at: None,
+    });
+    entity::sessions::Entity::insert_many(rows.map(IntoActiveModel::into_active_model))
+        .exec_without_returning(test.write())
+        .await
+        .unwrap();
+}
+
+/// Codes of a new app that ended at `end`.
+async fn old_codes(test: &TestStore, count: usize, end: DateTime<Utc>) {
+    let person = test.trader(Role::Standard, 1.into()).await;
+    let client = NewClient {
+        user: person.user,
+        account: person.account,
+        name: "Bot".to_owned(),
+        is_confidential: false,
+        grant_types: Vec::new(),
+        redirect_uris: Vec::new(),
+        scopes: Vec::new(),
+    };
+    let registration = test.register_oauth_client(&client, now(), None).await.unwrap();
+    let Registration::Registered { client, .. } = registration else {
+        panic!("too many")
+    };
+    let grant = NewGrant {
+        client: client.id,
+        user: person.user,
+        account: person.account,
+        scopes: Vec::new(),
+        redirect_uri: None,
+        code_challenge: "c".repeat(43),
+    };
+    let first = test
+        .create_oauth_grant(&grant, end - CODE_LIFETIME)
+        .await
+        .unwrap();
+    let rows = (1..count).map(|_| entity::oauth_codes::Model {
+        hash: [Uuid::new_v4().into_bytes(), Uuid::new_v4().into_bytes()].concat(),
+        grant_id: first.grant,
+        redirect_uri: None,
+        code_challenge: "c".repeat(43),
+        created_at: end,
+        expires_at: end,
+        used_at: None,
+    });
+    let rows: Vec<_> = rows.map(IntoActiveModel::into_active_model).collect();
+    if !rows.is_empty() {
+        entity::oauth_codes::Entity::insert_many(rows)
+            .exec_without_returning(test.write())
+            .await
+            .unwrap();
+    }
 }
 
 /// The signals that wait, in words.
@@ -256,7 +325,25 @@ store::testing::on_both! {
         assert_eq!(told(&log, "INFO"), ["opened a sweep", "re-drove 1 sweep"]);
     }
 
-    async fn the_logs_are_sealed_once_a_second_and_the_head_is_told_once_a_minute(test: TestStore) {
+    async fn what_somebody_got_in_by_is_forgotten_long_after_its_end_and_not_before(test: TestStore) {
+        let app = app(test);
+        let long_ago = |days| now() - TimeDelta::days(days);
+        // More of each than one statement removes.
+        old_sessions(test, 450, long_ago(31)).await;
+        old_sessions(test, 1, long_ago(29)).await;
+        old_codes(test, 1_100, long_ago(2)).await;
+        old_codes(test, 1, now()).await;
+        let log = LogBuffer::new();
+        Schedule::of_housekeeping().pass(&app, 1).with_subscriber(json_log(&log)).await;
+        let sessions = entity::sessions::Entity::find().count(test.read()).await.unwrap();
+        let codes = entity::oauth_codes::Entity::find().count(test.read()).await.unwrap();
+        assert_eq!((sessions, codes), (1, 1));
+        assert_eq!(told(&log, "INFO"), ["forgot sessions, codes and tokens that ended long ago"]);
+        let line = log.json_lines().remove(0);
+        assert_eq!((line["sessions"].as_u64(), line["tokens"].as_u64()), (Some(450), Some(1_100)));
+    }
+
+    async fn the_logs_are_sealed_twice_a_second_and_the_head_is_told_once_a_minute(test: TestStore) {
         let mut app = app(test);
         let clock = ManualClock::new(now());
         app.clock = clock.shared();
@@ -268,7 +355,7 @@ store::testing::on_both! {
             sealing.pass(&app).with_subscriber(json_log(&log)).await;
             let head = audit_heads::Entity::find().one(test.read()).await.unwrap().unwrap();
             sealed.push((head.seq, head.anchored_seq));
-            clock.advance(TimeDelta::milliseconds(500));
+            clock.advance(TimeDelta::milliseconds(250));
         }
         assert_eq!(sealed, [(1, 1), (1, 1), (3, 1), (3, 1)]);
         clock.advance(TimeDelta::minutes(1));

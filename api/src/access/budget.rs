@@ -7,7 +7,7 @@ use poem::Request;
 
 use super::rules::Class;
 use crate::limits;
-use crate::middleware::{ClientAddress, RequestContext};
+use crate::middleware::{RequestContext, client_of};
 use crate::problem::Problem;
 
 /// Counts requests against the limits of their class.
@@ -28,10 +28,9 @@ impl Budgets {
         request: &Request,
         class: Class,
         credential: Option<CredentialId>,
-        client: ClientAddress,
         now: DateTime<Utc>,
     ) -> Result<(), Problem> {
-        let address = client.rate_key.to_string();
+        let address = client_of(request).rate_key.to_string();
         let checks = match (class, credential) {
             (Class::Unlimited, _) => return Ok(()),
             (Class::Ordinary, Some(credential)) => self.policies.credential(&credential.to_string()),
@@ -44,14 +43,15 @@ impl Budgets {
         decide(request.data::<RequestContext>(), verdict, now)
     }
 
-    /// Counts a login to the account of `email`, whether or not there is one.
+    /// Counts an attempt to prove by a password who one is: of a browser that is known, else to an account, whether or not
+    /// there is one.
     pub(crate) async fn count_login(
         &self,
         context: &RequestContext,
-        email: &str,
+        attempt: &str,
         now: DateTime<Utc>,
     ) -> Result<(), Problem> {
-        self.count_further(context, self.policies.login_to(email), now)
+        self.count_further(context, self.policies.login_to(attempt), now)
             .await
     }
 

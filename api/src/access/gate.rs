@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use domain::id::AccountId;
-use poem::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use poem::http::header::AUTHORIZATION;
 use poem::http::{HeaderMap, Method};
 use poem::{Body, Endpoint, Middleware, Request, Response};
 use store::Role;
@@ -13,8 +13,8 @@ use super::rules::{Class, Rule, Who};
 use crate::app::App;
 use crate::auth::csrf::{self, Bound};
 use crate::auth::{Principal, SessionUser, api_key, bearer};
-use crate::middleware::{ClientAddress, RequestContext};
-use crate::pages;
+use crate::middleware::{ClientAddress, RequestContext, client_of};
+use crate::oauth::params::is_form;
 use crate::paths::KnownPath;
 use crate::problem::{Code, Problem};
 use crate::record::Record;
@@ -49,25 +49,9 @@ impl<E: Endpoint<Output = Response>> Endpoint for GateEndpoint<E> {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
-        let context =
-            pages::routes::is_page(request.uri().path()).then(|| request.data::<RequestContext>().cloned());
         // Boxed: what is found out here is larger than what is kept of it.
-        let answered = match Box::pin(admit(&self.app, &mut request)).await {
-            Ok(()) => self.inner.call(request).await,
-            Err(problem) => Err(problem.into()),
-        };
-        match (answered, context) {
-            (Err(error), Some(context)) => as_page(error, context.as_ref()),
-            (answered, _) => answered,
-        }
-    }
-}
-
-/// The error of a page as a page, for a person.
-fn as_page(error: poem::Error, context: Option<&RequestContext>) -> poem::Result<Response> {
-    match error.downcast_ref::<Problem>() {
-        Some(problem) => pages::routes::failure(problem, context.map_or("", RequestContext::id)),
-        None => Err(error),
+        Box::pin(admit(&self.app, &mut request)).await?;
+        self.inner.call(request).await
     }
 }
 
@@ -91,38 +75,39 @@ impl Caller {
 }
 
 async fn admit(app: &App, request: &mut Request) -> Result<(), Problem> {
-    let client = ClientAddress::of(request, &app.access);
-    let now = app.now();
+    let client = client_of(request);
     let known = request.data::<Arc<KnownPath>>();
-    let is_path_known = known.is_some();
     let Some(rule) = known.and_then(|known| known.rule(request.method())) else {
-        let is_taken = known.is_some_and(|known| known.takes(request.method()));
-        if is_taken {
-            return Err(Problem::hidden(Code::InternalError, "the operation has no rule"));
-        }
-        // It ends as 404 or 405; searching for paths costs the address' budget.
-        return if is_path_known {
-            Ok(())
-        } else {
-            app.budgets
-                .count(request, Class::Ordinary, None, client, now)
-                .await
+        return match known {
+            Some(known) if known.takes(request.method()) => {
+                Err(Problem::hidden(Code::InternalError, "the operation has no rule"))
+            }
+            // It ends as 405.
+            Some(_) => Ok(()),
+            // It ends as 404; searching for paths costs the address' budget.
+            None => app.count(request, Class::Ordinary, None).await,
         };
     };
     if rule.class == Class::Unlimited {
         return Ok(());
     }
-    let caller = identify(app, request.headers(), rule, client).await;
-    let principal = caller.as_ref().ok().and_then(Caller::principal);
-    let credential = principal.map(|principal| principal.credential);
-    app.budgets
-        .count(request, rule.class, credential, client, now)
-        .await?;
-    let caller = caller?;
+    let caller = match identify(app, request.headers(), rule, client).await {
+        Ok(caller) => caller,
+        // Who can't be looked up now is no stranger, and comes back.
+        Err(problem) if problem.code().status().is_server_error() => return Err(problem),
+        Err(problem) => {
+            app.count(request, Class::Ordinary, None).await?;
+            return Err(problem);
+        }
+    };
+    let credential = caller.principal().map(|principal| principal.credential);
     if let Err(problem) = check_csrf(app, request, rule, &caller).await {
+        // Not against the limit of logins: another site could use that up.
+        app.count(request, Class::Ordinary, credential).await?;
         note_refusal(app, request, &caller, client).await?;
         return Err(problem);
     }
+    app.count(request, rule.class, credential).await?;
     check_rule(rule, &caller, app)?;
     match caller {
         Caller::Nobody => {}
@@ -245,10 +230,7 @@ fn refused(detail: &str) -> Problem {
 
 /// The token in a form, which stays to be read by the handler.
 async fn form_token(request: &mut Request) -> Result<Option<String>, Problem> {
-    let is_form = request
-        .header(CONTENT_TYPE)
-        .is_some_and(|kind| kind.split(';').next().is_some_and(|kind| kind.trim() == FORM));
-    if !is_form {
+    if !is_form(request.content_type()) {
         return Ok(None);
     }
     let body = request.take_body().into_bytes().await;
@@ -260,8 +242,6 @@ async fn form_token(request: &mut Request) -> Result<Option<String>, Problem> {
     request.set_body(Body::from_bytes(bytes));
     Ok(token)
 }
-
-const FORM: &str = "application/x-www-form-urlencoded";
 
 fn check_rule(rule: Rule, caller: &Caller, app: &App) -> Result<(), Problem> {
     match (rule.who, caller) {

@@ -43,7 +43,7 @@ scopes! {
     Triggers = "arbion:triggers", "arm and take back stops, which sell by themselves";
     Risk = "arbion:risk", "change the account's risk limits";
     Webhooks = "arbion:webhooks", "have news of the account sent to addresses that it chooses";
-    Keys = "arbion:keys", "make and revoke API keys, apps and connections of the account";
+    Keys = "arbion:keys", "make and revoke API keys, apps and connections of the account; keys that it makes stay when it is disconnected";
 }
 
 /// A text that names no scope.

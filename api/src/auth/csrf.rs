@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use platform::config::Access;
+use platform::secrets::sha256;
 use poem::http::header::{HOST, HeaderMap, ORIGIN};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::Sha256;
@@ -29,6 +30,13 @@ pub(crate) enum Bound<'a> {
     Session(Uuid),
     /// The cookie of a browser that has not logged in yet.
     Visitor(&'a str),
+    /// The cookie `id` of a browser in which `account` has logged in before. It gets nobody in: see [`super::device`].
+    Device {
+        /// The e-mail address, in the form in which logins are compared.
+        account: &'a str,
+        /// The random part of the cookie.
+        id: &'a str,
+    },
 }
 
 /// Makes and checks tokens.
@@ -63,6 +71,10 @@ impl Csrf {
         Some(match bound {
             Bound::Session(id) => mac.chain_update(b"csrf of session\0").chain_update(id.as_bytes()),
             Bound::Visitor(id) => mac.chain_update(b"csrf of visitor\0").chain_update(id.as_bytes()),
+            Bound::Device { account, id } => mac
+                .chain_update(b"device of account\0")
+                .chain_update(sha256(account))
+                .chain_update(id.as_bytes()),
         })
     }
 }

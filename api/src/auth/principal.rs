@@ -55,6 +55,12 @@ impl Principal {
         Err(Problem::new(Code::InsufficientScope, detail).with("scope", scope.as_str()))
     }
 
+    /// Refuses to pass on what this one could not use itself. Reading is implied, so everybody may pass it on.
+    pub fn require_all(&self, scopes: &[Scope]) -> Result<(), Problem> {
+        let mut given = scopes.iter().filter(|scope| **scope != Scope::Data);
+        given.try_for_each(|scope| self.require(*scope))
+    }
+
     /// Why something happens at this principal's request.
     pub fn cause(&self, context: &RequestContext) -> Cause {
         Cause::Request {

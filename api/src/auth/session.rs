@@ -105,6 +105,11 @@ impl Cookies {
         self.write(VISITOR, id, VISITOR_SECONDS)
     }
 
+    /// The value of `Set-Cookie` for a browser that somebody was let in from.
+    pub(crate) fn device(&self, value: &str) -> String {
+        self.write(DEVICE, value, DEVICE_SECONDS)
+    }
+
     fn write(&self, what: &str, value: &str, seconds: u64) -> String {
         let (same_site, is_secure) = match self.same_site {
             SameSite::Lax => ("Lax", self.is_secure),
@@ -121,6 +126,11 @@ impl Cookies {
         read(headers, &self.name(SESSION))
     }
 
+    /// What says that the browser is known.
+    pub(crate) fn read_device(&self, headers: &HeaderMap) -> Option<String> {
+        read(headers, &self.name(DEVICE))
+    }
+
     /// The id of one who has not logged in.
     pub(crate) fn read_visitor(&self, headers: &HeaderMap) -> Option<String> {
         read(headers, &self.name(VISITOR))
@@ -128,12 +138,16 @@ impl Cookies {
 }
 
 const SESSION: &str = "arbion";
+const DEVICE: &str = "arbion-device";
 const VISITOR: &str = "arbion-visitor";
 
 /// How long a page with a login may stand open.
 const VISITOR_SECONDS: u64 = 12 * 3600;
 
-/// Both secrets are 43 characters of url-safe base64.
+/// How long a browser stays known.
+const DEVICE_SECONDS: u64 = 365 * 24 * 3600;
+
+/// All are 43 characters of url-safe base64, or two of these.
 const VALUE_BYTES_MAX: usize = 128;
 
 fn read(headers: &HeaderMap, name: &str) -> Option<String> {
@@ -204,6 +218,11 @@ impl Sessions {
         }
     }
 
+    /// How long a session may rest.
+    pub(crate) const fn idle(&self) -> TimeDelta {
+        self.idle
+    }
+
     /// Has every session looked up anew: one of them was ended or changed by this process.
     pub(crate) fn forget(&self) {
         self.known.invalidate_all();
@@ -234,7 +253,7 @@ impl Sessions {
         if !known.stored.is_valid_at(now, self.idle) {
             return Ok(None);
         }
-        if now - known.stored.last_seen_at > self.touch_every() {
+        if now - known.stored.last_seen_at > TOUCH_EVERY {
             self.touch(store, &known, now).await;
             self.known.invalidate(&key).await;
         }
@@ -263,11 +282,6 @@ impl Sessions {
             account,
             scopes: Arc::clone(&self.scopes),
         }))
-    }
-
-    /// A minute, or less where sessions end soon.
-    fn touch_every(&self) -> TimeDelta {
-        TOUCH_EVERY.min(self.idle / 4)
     }
 
     /// A session that is in use must not end for the database's sake: that it was not noted is only logged.

@@ -15,8 +15,8 @@ use super::fields::shown;
 use crate::problem::{Code, FieldError, Problem};
 use crate::wire::inline_type;
 
-/// How many entries a page has unless more are asked for.
-const PAGE_DEFAULT: u64 = 50;
+/// How many entries a page of most lists has unless more are asked for.
+pub const PAGE_DEFAULT: u64 = 50;
 
 /// A parameter that may be left out, or sent empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,9 +89,9 @@ pub fn parse_instant(text: &str) -> Option<DateTime<Utc>> {
     Some(date.and_hms_opt(0, 0, 0)?.and_utc())
 }
 
-/// How many entries a page has: 50 unless given, at most `max`.
-pub fn page_limit(given: Param<u64>, max: u64) -> Result<u64, Problem> {
-    let limit = given.get().unwrap_or(PAGE_DEFAULT);
+/// How many entries a page has: `unless_given` unless the parameter `limit` says it, at most `max`.
+pub fn page_limit(given: Param<u64>, unless_given: u64, max: u64) -> Result<u64, Problem> {
+    let limit = given.get().unwrap_or(unless_given);
     if (1..=max).contains(&limit) {
         return Ok(limit);
     }

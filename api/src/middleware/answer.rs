@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use poem::http::HeaderValue;
+use poem::http::header::SET_COOKIE;
 use poem::{Endpoint, IntoResponse, Middleware, Request, Response};
 
 use super::RequestContext;
@@ -46,6 +48,11 @@ impl<E: Endpoint> Endpoint for AnswerErrorsEndpoint<E> {
         if let Some((verdict, at)) = context.limits() {
             limits::write(response.headers_mut(), &verdict, at);
         }
+        for cookie in context.take_cookies() {
+            if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+                response.headers_mut().append(SET_COOKIE, cookie);
+            }
+        }
         Ok(response)
     }
 }
@@ -84,7 +91,7 @@ mod tests {
         let router = refusing.with(AnswerErrors {
             paths: Arc::default(),
         });
-        let mut request = Request::default();
+        let mut request = Request::builder().uri_str("/v2/orders/x").finish();
         request.set_data(RequestContext::of(&request));
         let answer = router.call(request).await.unwrap();
         assert_eq!(answer.status(), 404);

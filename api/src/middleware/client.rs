@@ -159,7 +159,7 @@ impl<E: Endpoint> Endpoint for FindClientEndpoint<E> {
 }
 
 /// The client of a request that [`FindClient`] has seen. A request that it has not seen came from nowhere.
-pub(super) fn client_of(request: &Request) -> ClientAddress {
+pub(crate) fn client_of(request: &Request) -> ClientAddress {
     let nowhere = IpAddr::from(Ipv4Addr::UNSPECIFIED);
     request.data::<ClientAddress>().copied().unwrap_or(ClientAddress {
         ip: nowhere,

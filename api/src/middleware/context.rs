@@ -33,6 +33,7 @@ struct Inner {
     started: Instant,
     span: Span,
     limits: Mutex<Option<(Verdict, DateTime<Utc>)>>,
+    cookies: Mutex<Vec<String>>,
 }
 
 impl RequestContext {
@@ -55,6 +56,7 @@ impl RequestContext {
                 started: Instant::now(),
                 span,
                 limits: Mutex::default(),
+                cookies: Mutex::default(),
             }),
         }
     }
@@ -111,6 +113,17 @@ impl RequestContext {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// Has the answer set one more cookie, beside the one of the operation; `cookie` is a value of `Set-Cookie`.
+    pub fn add_cookie(&self, cookie: String) {
+        let mut cookies = self.inner.cookies.lock().unwrap_or_else(PoisonError::into_inner);
+        cookies.push(cookie);
+    }
+
+    /// The cookies that the answer shall set besides.
+    pub fn take_cookies(&self) -> Vec<String> {
+        std::mem::take(&mut *self.inner.cookies.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Notes which order the request is about, in the span.

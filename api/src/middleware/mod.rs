@@ -9,7 +9,9 @@
 //! 6. pages of other origins are let in or not, and preflights answered;
 //! 7. errors of all layers within are answers from here on;
 //! 8. paths are brought into the one form that the routes know ([`crate::paths`]);
-//! 9. the body is limited in size and in time, and so is the time of reads.
+//! 9. the body is limited in size and in time;
+//! 10. the gate ([`crate::access`]) finds out who asks, counts, and admits;
+//! 11. the time of reads is limited.
 
 mod answer;
 mod body;
@@ -27,6 +29,7 @@ mod time;
 
 pub use answer::AnswerErrors;
 pub use body::LimitBody;
+pub(crate) use client::client_of;
 pub use client::{ClientAddress, FindClient, RateKey};
 pub use context::{REQUEST_ID, RequestContext};
 pub use cors::{AllowOrigins, is_expected};

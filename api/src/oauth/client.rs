@@ -122,7 +122,8 @@ pub fn is_proven(presented: &Presented, client: Option<&OAuthClient>) -> bool {
     is_proven && client.is_some_and(|client| client.is_live)
 }
 
-/// The client that calls, when it has proven that it is the one. Each attempt counts, also a wrong one.
+/// The client that calls, when it has proven that it is the one. Only then the call counts against its limit, which nobody
+/// else can use up; a public client has none, since everybody knows its name. Wrong ones count against their address.
 pub(super) async fn authenticate(
     app: &App,
     context: &RequestContext,
@@ -130,14 +131,17 @@ pub(super) async fn authenticate(
     params: &Params,
 ) -> Result<OAuthClient, ClientError> {
     let presented = presented(headers, params)?;
-    let counted = app
-        .budgets
-        .count_client(context, &presented.client_id, app.now())
-        .await;
-    counted.map_err(|problem| ClientError::Limited(Box::new(problem)))?;
     let client = app.store.oauth_client(&presented.client_id).await?;
-    let client = client.filter(|client| is_proven(&presented, Some(client)));
-    Ok(client.ok_or(Refusal::of_client(presented.is_of_header))?)
+    let is_proven = is_proven(&presented, client.as_ref());
+    let client = client.filter(|_| is_proven);
+    let client = client.ok_or(Refusal::of_client(presented.is_of_header))?;
+    if !client.is_public() {
+        let counted = app.budgets.count_client(context, &client.client_id, app.now());
+        counted
+            .await
+            .map_err(|problem| ClientError::Limited(Box::new(problem)))?;
+    }
+    Ok(client)
 }
 
 #[cfg(test)]

@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use platform::secrets::sha256;
 use poem::web::Data;
 use poem::{Body, Request, Response, handler};
 use serde_json::{Value, json};
 use store::OAuthClient;
 use store::oauth::{TokenFacts, TokenKind};
 
-use super::client::{ClientError, authenticate};
+use super::client::ClientError;
 use super::refusal::{Refusal, json_response};
-use super::{answer_failure, read_form};
+use super::{answer_failure, called, token_of};
 use crate::app::App;
 use crate::middleware::RequestContext;
 
@@ -39,15 +38,12 @@ async fn answer(
     context: &RequestContext,
     app: &App,
 ) -> Result<Value, ClientError> {
-    let params = read_form(request, body).await?;
-    let client = authenticate(app, context, request.headers(), &params).await?;
+    let (params, client) = called(request, body, context, app).await?;
     if client.is_public() {
         // Anybody can say the name of a public client (RFC 7662 §2.1 wants callers to be authenticated).
         return Err(Refusal::of_client(false).into());
     }
-    let token = params.get("token")?;
-    let token = token.ok_or(Refusal::malformed("token is required"))?;
-    let facts = app.store.oauth_token(sha256(token)).await?;
+    let facts = app.store.oauth_token(token_of(&params)?).await?;
     let facts = facts.filter(|facts| facts.client == client.id && facts.is_valid_at(app.now()));
     Ok(facts.map_or_else(
         || json!({"active": false}),

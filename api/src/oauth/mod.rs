@@ -32,12 +32,15 @@ pub mod scope;
 pub mod token;
 
 use platform::config::Config;
+use platform::secrets::sha256;
 use poem::{Body, Request, Response};
-use store::StoreError;
+use store::{OAuthClient, StoreError};
 
-use self::client::ClientError;
+use self::client::{ClientError, authenticate};
 use self::params::{Params, is_form};
 use self::refusal::{ErrorName, Refusal};
+use crate::app::App;
+use crate::middleware::RequestContext;
 
 /// The grant type of codes; whoever may have it may refresh, too.
 pub const AUTHORIZATION_CODE: &str = "authorization_code";
@@ -80,6 +83,24 @@ async fn read_form(request: &Request, body: Body) -> Result<Params, Refusal> {
     let bytes = body.into_vec().await;
     let unread = |_| Refusal::malformed("the body could not be read");
     bytes.map(Params::parse).map_err(unread)
+}
+
+/// What a client sends to an endpoint which it calls itself, and which client it has proven to be.
+async fn called(
+    request: &Request,
+    body: Body,
+    context: &RequestContext,
+    app: &App,
+) -> Result<(Params, OAuthClient), ClientError> {
+    let params = read_form(request, body).await?;
+    let client = authenticate(app, context, request.headers(), &params).await?;
+    Ok((params, client))
+}
+
+/// The SHA-256 of the token that a call is about.
+fn token_of(params: &Params) -> Result<[u8; 32], ClientError> {
+    let token = params.get("token")?;
+    Ok(sha256(token.ok_or(Refusal::malformed("token is required"))?))
 }
 
 /// The answer to a client that was refused, or that the database failed.

@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use platform::secrets::sha256;
 use poem::http::header;
 use poem::web::Data;
 use poem::{Body, Request, Response, handler};
 use store::oauth::TokenRevocation;
 
-use super::client::{ClientError, authenticate};
+use super::client::ClientError;
 use super::refusal::Refusal;
-use super::{answer_failure, read_form};
+use super::{answer_failure, called, token_of};
 use crate::app::App;
 use crate::middleware::RequestContext;
 
@@ -40,11 +39,10 @@ async fn answer(
     context: &RequestContext,
     app: &App,
 ) -> Result<(), ClientError> {
-    let params = read_form(request, body).await?;
-    let client = authenticate(app, context, request.headers(), &params).await?;
-    let token = params.get("token")?;
-    let token = token.ok_or(Refusal::malformed("token is required"))?;
-    let revoking = app.store.revoke_oauth_token(sha256(token), client.id, app.now());
+    let (params, client) = called(request, body, context, app).await?;
+    let revoking = app
+        .store
+        .revoke_oauth_token(token_of(&params)?, client.id, app.now());
     match revoking.await? {
         TokenRevocation::Token | TokenRevocation::Family { .. } => {
             app.forget_credentials();

@@ -11,10 +11,10 @@ use store::oauth::{ACCESS_TOKEN_LIFETIME, CodeFacts, Rotation};
 use store::{Issued, OAuthClient, Redemption};
 use uuid::Uuid;
 
-use super::client::{ClientError, authenticate};
+use super::client::ClientError;
 use super::params::Params;
 use super::refusal::{ErrorName, Refusal, json_response};
-use super::{AUTHORIZATION_CODE, CLIENT_CREDENTIALS, REFRESH_TOKEN, answer_failure, pkce, read_form, scope};
+use super::{AUTHORIZATION_CODE, CLIENT_CREDENTIALS, REFRESH_TOKEN, answer_failure, called, pkce, scope};
 use crate::app::App;
 use crate::record::Record;
 
@@ -49,8 +49,7 @@ fn shown(issued: &Issued) -> serde_json::Value {
 }
 
 async fn answer(request: &Request, body: Body, record: &Record, app: &App) -> Result<Issued, ClientError> {
-    let params = read_form(request, body).await?;
-    let client = authenticate(app, record.context(), request.headers(), &params).await?;
+    let (params, client) = called(request, body, record.context(), app).await?;
     let grant_type = required(&params, "grant_type", "grant_type is required")?;
     let needs = match grant_type {
         AUTHORIZATION_CODE | REFRESH_TOKEN => AUTHORIZATION_CODE,
@@ -98,6 +97,7 @@ async fn redeem(
         }
         Redemption::Misused { grant } => {
             tracing::warn!(oauth.grant = %grant, oauth.client = client.client_id, "a code was brought by one that it was not made for");
+            note(app, record, client, grant, AuditKind::OauthCodeMisused).await?;
             Err(Refusal::of_grant().into())
         }
         Redemption::Expired | Redemption::Ended | Redemption::NotFound => Err(Refusal::of_grant().into()),

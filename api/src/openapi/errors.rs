@@ -212,7 +212,13 @@ fn errors_of_access(operation: &str) -> Option<Vec<Code>> {
         "log_out" | "end_other_sessions" => &[AUTHENTICATED, NOT_ONCE, BY_SESSION],
         "get_me" | "list_sessions" => &[AUTHENTICATED, READING],
         "end_session" => &[AUTHENTICATED, NOT_ONCE, BY_SESSION, &[Code::SessionNotFound]],
-        "create_key" => &[AUTHENTICATED, SCOPED, NOT_ONCE, WITH_BODY, &[Code::UnknownField]],
+        "create_key" => &[
+            AUTHENTICATED,
+            SCOPED,
+            NOT_ONCE,
+            WITH_BODY,
+            &[Code::UnknownField, Code::TooManyKeys],
+        ],
         "list_keys" => &[AUTHENTICATED, SCOPED, READING, WITH_QUERY, &[Code::UnknownField]],
         "revoke_key" => &[AUTHENTICATED, SCOPED, NOT_ONCE, &[Code::KeyNotFound]],
         "list_users" | "list_audit_events" => {

@@ -148,7 +148,8 @@ fn add_idempotency_key(operation: &mut Value) {
 fn refine_parameter(operation: &str, parameter: &mut Value) {
     match (operation, parameter["name"].as_str().unwrap_or_default()) {
         ("list_orders" | "list_triggers" | "list_grants", "limit") => bound(parameter, 500),
-        ("list_keys" | "list_users" | "list_audit_events", "limit") => bound(parameter, 200),
+        ("list_keys" | "list_users", "limit") => bound(parameter, 100),
+        ("list_audit_events", "limit") => bound(parameter, 200),
         ("list_events", "limit") => bound(parameter, 1_000),
         ("get_order_by_client_id", "client_order_id") => parameter["required"] = json!(true),
         ("close_position", "qty" | "percentage") => parameter["schema"]["pattern"] = json!(POSITIVE),

@@ -8,7 +8,7 @@ use poem::{IntoResponse as _, Request, Response, handler};
 use serde::Deserialize;
 use store::audit_log::AuditKind;
 use store::entity::accounts;
-use store::{ApiKeyView, SessionView, StoreError, oauth};
+use store::{ApiKeyView, KEYS_MAX, SessionView, StoreError, oauth};
 use uuid::Uuid;
 
 use super::routes::{person, see_other};
@@ -17,11 +17,8 @@ use crate::access::Scope;
 use crate::app::App;
 use crate::auth::SessionUser;
 use crate::auth::csrf::Bound;
-use crate::problem::{Code, Problem};
+use crate::problem::{Code, Problem, or_absent};
 use crate::record::Record;
-
-/// How many keys the page of accesses lists.
-const KEYS_MAX: u64 = 100;
 
 /// How many connected apps it lists.
 const APPS_MAX: u64 = 100;
@@ -43,8 +40,8 @@ impl Found {
     async fn of(user: UserId, app: &App) -> Result<Self, StoreError> {
         let (store, now) = (&app.store, app.now());
         Ok(Self {
-            sessions: store.sessions_of(user, now).await?,
-            keys: store.api_keys_of_user(user, None, KEYS_MAX).await?,
+            sessions: store.sessions_of(user, now, app.sessions.idle()).await?,
+            keys: store.live_api_keys_of_user(user, now, KEYS_MAX).await?,
             accounts: store.accounts_of(user).await?,
             grants: store.oauth_grants_of(user, None, None, APPS_MAX, now).await?,
         })
@@ -88,12 +85,12 @@ pub(super) async fn show(
         let account = accounts.iter().find(|account| account.id == id);
         account.map_or("", |account| account.account_number.as_str())
     };
-    let live = keys.iter().filter(|key| key.revoked_at.is_none());
-    let scopes: Vec<Vec<&str>> = live
-        .clone()
+    let scopes: Vec<Vec<&str>> = keys
+        .iter()
         .map(|key| key.scopes.iter().map(String::as_str).collect())
         .collect();
-    let keys: Vec<Key<'_>> = live
+    let keys: Vec<Key<'_>> = keys
+        .iter()
         .zip(&scopes)
         .map(|(key, scopes)| Key {
             id: key.id.0,
@@ -199,25 +196,23 @@ pub(super) async fn revoke(
     Form(RevokeForm { kind, id }): Form<RevokeForm>,
 ) -> poem::Result<Response> {
     let record = record.about(&id);
-    let (revoked, what) = match kind.as_str() {
+    let (revoked, what, absent) = match kind.as_str() {
         "app" => {
             let revoked = app.store.revoke_oauth_grant(user.user, None, id, app.now()).await;
-            (revoked, AuditKind::OauthGrantRevoked)
+            (revoked, AuditKind::OauthGrantRevoked, Code::GrantNotFound)
         }
         "session" => (
             app.store.end_session(user.user, id, app.now()).await,
             AuditKind::SessionRevoked,
+            Code::SessionNotFound,
         ),
         "key" => {
             let revoked = app.store.revoke_api_key(user.user, id.into(), app.now()).await;
-            (revoked, AuditKind::ApiKeyRevoked)
+            (revoked, AuditKind::ApiKeyRevoked, Code::KeyNotFound)
         }
         _ => return Err(Problem::new(Code::InvalidRequest, "kind must be app, session or key").into()),
     };
-    revoked.map_err(|error| match error {
-        StoreError::NotFound { .. } => Problem::new(Code::SessionNotFound, "it is not there"),
-        other => Problem::from(other),
-    })?;
+    revoked.map_err(|error| or_absent(error, || Problem::new(absent, "it is not there")))?;
     app.forget_credentials();
     app.audit(&record, what).await?;
     Ok(see_other(&format!("/access?done={kind}")).into_response())

@@ -73,7 +73,7 @@ pub fn access(view: &Access<'_>) -> poem::Result<Response> {
     page(StatusCode::OK, view)
 }
 
-/// Says that it did not work, in words for people.
+/// Says that it did not work, in words for people; the answer's status is `status`.
 pub fn error(status: StatusCode, view: &Failure<'_>) -> poem::Result<Response> {
     page(status, view)
 }

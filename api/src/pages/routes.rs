@@ -9,16 +9,17 @@ use poem::http::{HeaderValue, StatusCode, header};
 use poem::web::{Data, Form, Query};
 use poem::{Request, Response, Route, get, handler, post};
 use serde::Deserialize;
-use store::audit_log::AuditKind;
 
 use super::{Failure, Fault, Field, Home, Login, Person, Register, access_page, assets, local_path};
 use crate::app::App;
 use crate::auth::SessionUser;
 use crate::auth::csrf::Bound;
-use crate::oauth::authorize::destination_behind;
-use crate::problem::{Code, Problem};
+use crate::oauth::authorize::{self, destination_behind};
+use crate::problem::Code;
 use crate::record::Record;
-use crate::routes::auth::{Credentials, begin, check, create, is_email, visitor};
+use crate::routes::auth::{
+    SessionStart, attempt, begin, check, create, end, is_email, page_token, require_open,
+};
 
 const READ: &[&str] = &["GET", "HEAD"];
 
@@ -43,25 +44,33 @@ pub(crate) fn routes(route: Route) -> Route {
         .at("/access/revoke", post(access_page::revoke))
 }
 
-/// Whether `path` is a page's, so that its errors are pages, too.
+/// Whether `path` is shown to a person, so that its errors are pages, too.
 pub(crate) fn is_page(path: &str) -> bool {
+    is_own(path) || path == authorize::PATH
+}
+
+fn is_own(path: &str) -> bool {
     PATHS.iter().any(|(page, _)| *page == path)
 }
 
 /// Whether [`routes`] has an answer for `path`.
 pub(crate) fn has(path: &str) -> bool {
-    is_page(path) || assets::has(path)
+    is_own(path) || assets::has(path)
 }
 
-/// A failure as a page.
-pub(crate) fn failure(problem: &Problem, request_id: &str) -> poem::Result<Response> {
-    let code = problem.code();
+/// `answer`, to a request that failed with `code`, as a page: status and headers stay.
+pub(crate) fn failure(code: Code, request_id: &str, mut answer: Response) -> Response {
     let view = Failure {
         heading: code.title(),
         sentence: code.remedy(),
         request_id,
     };
-    super::error(code.status(), &view)
+    if let Ok(page) = super::error(code.status(), &view) {
+        let (parts, body) = page.into_parts();
+        answer.headers_mut().extend(parts.headers);
+        answer.set_body(body);
+    }
+    answer
 }
 
 #[derive(Debug, Deserialize)]
@@ -148,7 +157,7 @@ async fn login_page(
     next: Option<&str>,
     error: Option<&str>,
 ) -> poem::Result<Response> {
-    let (token, cookie) = visitor(app, request.headers());
+    let (token, cookie) = page_token(app, request);
     let view = Login {
         email,
         next,
@@ -172,11 +181,15 @@ async fn log_in(
         next,
     } = form;
     let next = next.as_deref().and_then(local_path);
-    let given = Credentials {
-        email: email.clone(),
-        password: password.into(),
-    };
-    let start = match check(app, &record, given).await {
+    let start = match check(
+        app,
+        &record,
+        &attempt(app, request, &email),
+        &email,
+        &password.into(),
+    )
+    .await
+    {
         Ok(start) => start,
         Err(problem) if problem.code() == Code::WrongPassword => {
             let error = Some("The e-mail address or the password is wrong.");
@@ -184,7 +197,18 @@ async fn log_in(
         }
         Err(problem) => return Err(problem.into()),
     };
-    let begun = begin(app, &record, request.headers(), start).await?;
+    go_on(app, &record, request, start, next).await
+}
+
+/// Begins a session and sends the browser on to where it was going.
+async fn go_on(
+    app: &App,
+    record: &Record,
+    request: &Request,
+    start: SessionStart,
+    next: Option<&str>,
+) -> poem::Result<Response> {
+    let begun = begin(app, record, request, start).await?;
     Ok(with_cookie(see_other(next.unwrap_or("/")), Some(begun.cookie)))
 }
 
@@ -206,13 +230,8 @@ async fn register_page(
     next: Option<&str>,
     fault: Option<Fault<'_>>,
 ) -> poem::Result<Response> {
-    if !app.is_registration_open() {
-        return Err(Problem::new(Code::RegistrationClosed, "only administrators make users here").into());
-    }
-    let (token, cookie) = match request.data::<SessionUser>() {
-        Some(user) => (app.csrf.token(Bound::Session(user.session)), None),
-        None => visitor(app, request.headers()),
-    };
+    require_open(app)?;
+    let (token, cookie) = page_token(app, request);
     let view = Register {
         email,
         next,
@@ -260,15 +279,11 @@ async fn register(
         }
         Err(problem) => return Err(problem.into()),
     };
-    let begun = begin(app, &record, request.headers(), start).await?;
-    Ok(with_cookie(see_other(next.unwrap_or("/")), Some(begun.cookie)))
+    go_on(app, &record, request, start, next).await
 }
 
 #[handler]
 async fn log_out(Data(app): Data<&Arc<App>>, record: Record, user: SessionUser) -> poem::Result<Response> {
-    let ended = app.store.end_session(user.user, user.session, app.now()).await;
-    ended.map_err(Problem::from)?;
-    app.forget_credentials();
-    app.audit(&record, AuditKind::LoggedOut).await?;
-    Ok(with_cookie(see_other("/"), Some(app.cookies.no_session())))
+    let cookie = end(app, &record, &user).await?;
+    Ok(with_cookie(see_other("/"), Some(cookie)))
 }

@@ -10,6 +10,7 @@ use poem_openapi::error::{ParseParamError, ParsePathError as ParameterError};
 
 use super::{Code, FieldError, Problem};
 use crate::middleware::RequestContext;
+use crate::pages;
 use crate::paths::PathTable;
 
 /// The answer to a request that was `answered` so.
@@ -47,6 +48,9 @@ fn answer_problem(problem: &Problem, context: &RequestContext) -> Response {
     }
     let mut response = problem.response(context.path(), context.id());
     response.set_data(problem.code());
+    if pages::routes::is_page(context.path()) {
+        return pages::routes::failure(problem.code(), context.id(), response);
+    }
     response
 }
 

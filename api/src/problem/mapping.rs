@@ -195,6 +195,14 @@ impl From<TriggerError> for Problem {
     }
 }
 
+/// The problem of a look-up that failed: `absent` where the row is not there.
+pub(crate) fn or_absent(error: StoreError, absent: impl FnOnce() -> Problem) -> Problem {
+    match error {
+        StoreError::NotFound { .. } => absent(),
+        other => other.into(),
+    }
+}
+
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let code = match &error {

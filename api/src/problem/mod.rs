@@ -28,7 +28,7 @@ use serde_json::{Map, Value, json};
 pub use code::Code;
 pub(crate) use framework::endpoint_not_found;
 pub use framework::{answer, answer_panic};
-pub(crate) use mapping::order_not_found;
+pub(crate) use mapping::{or_absent, order_not_found};
 
 /// The media type of an error's body.
 pub const CONTENT_TYPE: &str = "application/problem+json";

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use domain::id::UserId;
 use poem::Request;
 use poem::web::Data;
@@ -15,8 +16,8 @@ use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object, OpenApi};
 use rust_decimal::Decimal;
 use secrecy::SecretString;
-use store::audit_log::AuditKind;
-use store::{NewUser, Role, UserChangeError, UserFilter, UserLimits};
+use store::audit_log::{AuditEvent, AuditKind};
+use store::{LimitChange, NewUser, Role, USERS_PAGE_MAX, UserChange, UserChangeError, UserFilter};
 use uuid::Uuid;
 
 use super::Tag;
@@ -24,14 +25,11 @@ use super::auth::{hash_of, is_email, parse_id, taken};
 use crate::app::App;
 use crate::auth::SessionUser;
 use crate::idempotency::NoIdempotencyKey;
-use crate::input::query::{Param, page_limit, refuse_unknown};
+use crate::input::query::{PAGE_DEFAULT, Param, page_limit, refuse_unknown};
 use crate::input::{Dec, Fields, JsonBody, LooseDec, shown};
-use crate::problem::{Code, Problem};
+use crate::problem::{Code, Problem, or_absent};
 use crate::record::Record;
 use crate::wire::{RoleName, Time};
-
-/// How many entries a page has at most.
-const PAGE_MAX: u64 = 200;
 
 /// The largest limit, in USD: sums of money stay far below what the databases keep.
 const LIMIT_MAX: Decimal = Decimal::from_parts(0xA4C6_8000, 0x0003_8D7E, 0, false, 0);
@@ -122,7 +120,7 @@ impl Admin {
         Query(email): Query<Param<String>>,
         /// Only those after this one: the last id of the page before.
         Query(after): Query<Param<Uuid>>,
-        /// How many at most: 50 unless given, 200 at most.
+        /// How many at most: 50 unless given, 100 at most.
         Query(limit): Query<Param<u64>>,
     ) -> poem::Result<Json<Vec<UserView>>> {
         refuse_unknown(request, &["email", "after", "limit"])?;
@@ -130,7 +128,7 @@ impl Admin {
             email_prefix: email.get(),
             ..UserFilter::default()
         };
-        let limit = page_limit(limit, PAGE_MAX)?;
+        let limit = page_limit(limit, PAGE_DEFAULT, USERS_PAGE_MAX)?;
         let after = after.get().map(UserId);
         let users = app
             .store
@@ -153,7 +151,9 @@ impl Admin {
         body: JsonBody<CreateUserBody>,
     ) -> poem::Result<Created> {
         let wanted = read_new(&mut body.fields()?)?;
-        may_change(&user, wanted.role)?;
+        if !is_allowed(user.role, wanted.role) {
+            return Err(role_not_allowed().into());
+        }
         let password_hash = hash_of(app, &wanted.email, &wanted.password, "password").await?;
         let new = NewUser {
             email: wanted.email,
@@ -196,87 +196,72 @@ impl Admin {
         body: JsonBody<UpdateUserBody>,
     ) -> poem::Result<Json<UserView>> {
         let id = UserId(parse_id(&id, not_found)?);
-        let wanted = read_change(&mut body.fields()?)?;
-        let row = row(app, id).await?;
-        may_change(&user, row.role)?;
-        may_change(&user, wanted.role.unwrap_or(row.role))?;
-        let record = record.off_account().about(&id);
-        change(app, id, &row, &wanted, &record).await?;
+        let change = read_change(&mut body.fields()?)?;
+        let (now, record) = (app.now(), record.off_account().about(&id));
+        let may_change = |whose: &store::UserView| {
+            let role = change.role.unwrap_or(whose.role);
+            is_allowed(user.role, whose.role) && is_allowed(user.role, role)
+        };
+        let events = |before: &store::UserView, after: &store::UserView| events(&record, before, after, now);
+        let changed = app.store.change_user(id, &change, may_change, events, now).await;
+        let changed = changed.map_err(|error| match error {
+            UserChangeError::Store(error) => or_absent(error, not_found),
+            UserChangeError::LastSuperadmin => Problem::new(Code::LastSuperadmin, error.to_string()),
+            UserChangeError::NotAllowed => role_not_allowed(),
+        })?;
         app.forget_credentials();
-        Ok(Json(find(app, id).await?))
+        Ok(Json(UserView::of(changed)))
     }
 }
 
 /// Admins change standard users; superadmins change everybody.
-fn may_change(by: &SessionUser, whose: Role) -> Result<(), Problem> {
-    if by.role == Role::Superadmin || whose == Role::Standard {
-        return Ok(());
-    }
-    Err(Problem::new(
-        Code::RoleNotAllowed,
-        "only a superadmin changes admins and superadmins",
-    ))
+fn is_allowed(by: Role, whose: Role) -> bool {
+    by == Role::Superadmin || whose == Role::Standard
 }
 
-async fn change(
-    app: &App,
-    id: UserId,
-    row: &store::UserView,
-    wanted: &Change,
+fn role_not_allowed() -> Problem {
+    let detail = "only a superadmin changes admins and superadmins";
+    Problem::new(Code::RoleNotAllowed, detail)
+}
+
+/// What a change is on record as.
+fn events(
     record: &Record,
-) -> Result<(), Problem> {
-    let now = app.now();
-    if let Some(is_active) = wanted.is_active.filter(|is_active| *is_active != row.is_active) {
-        app.store.set_user_active(id, is_active, now).await?;
-        let kind = if is_active {
+    before: &store::UserView,
+    after: &store::UserView,
+    now: DateTime<Utc>,
+) -> Vec<AuditEvent> {
+    let mut events = Vec::new();
+    if before.is_active != after.is_active {
+        let kind = if after.is_active {
             AuditKind::UserReactivated
         } else {
             AuditKind::UserDeactivated
         };
-        app.audit(record, kind).await?;
+        events.push(record.event(kind, now));
     }
-    if let Some(role) = wanted.role.filter(|role| *role != row.role) {
-        app.store.set_role(id, role, now).await?;
-        app.audit(&record.with("role", role.as_str()), AuditKind::RoleChanged)
-            .await?;
+    if before.role != after.role {
+        let record = record.with("role", after.role.as_str());
+        events.push(record.event(AuditKind::RoleChanged, now));
     }
-    let limits = UserLimits {
-        order_notional: wanted
-            .order_notional
-            .map_or(row.limits.order_notional, Limit::own),
-        day_notional: wanted.day_notional.map_or(row.limits.day_notional, Limit::own),
-    };
-    if limits != row.limits {
-        app.store.set_user_limits(id, limits).await?;
+    if before.limits != after.limits {
         let text =
             |limit: Option<Decimal>| limit.map_or_else(|| "role".to_owned(), |limit| limit.to_string());
         let record = record
-            .with("order_notional", &text(limits.order_notional))
-            .with("day_notional", &text(limits.day_notional));
-        app.audit(&record, AuditKind::LimitsChanged).await?;
+            .with("order_notional", &text(after.limits.order_notional))
+            .with("day_notional", &text(after.limits.day_notional));
+        events.push(record.event(AuditKind::LimitsChanged, now));
     }
-    Ok(())
-}
-
-async fn row(app: &App, id: UserId) -> Result<store::UserView, Problem> {
-    app.store.user_view(id).await?.ok_or_else(not_found)
+    events
 }
 
 async fn find(app: &App, id: UserId) -> Result<UserView, Problem> {
-    Ok(UserView::of(row(app, id).await?))
+    let found = app.store.user_view(id).await?;
+    found.map(UserView::of).ok_or_else(not_found)
 }
 
 fn not_found() -> Problem {
     Problem::new(Code::UserNotFound, "user not found")
-}
-
-impl From<UserChangeError> for Problem {
-    fn from(error: UserChangeError) -> Self {
-        match error {
-            UserChangeError::LastSuperadmin => Self::new(Code::LastSuperadmin, error.to_string()),
-            UserChangeError::Store(error) => error.into(),
-        }
-    }
 }
 
 struct New {
@@ -304,35 +289,8 @@ fn read_new(fields: &mut Fields) -> Result<New, Problem> {
     })
 }
 
-/// What is wanted of a user.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Change {
-    role: Option<Role>,
-    is_active: Option<bool>,
-    order_notional: Option<Limit>,
-    day_notional: Option<Limit>,
-}
-
-/// A limit that is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Limit {
-    /// The role's.
-    OfRole,
-    /// The user's own, in USD.
-    Own(Decimal),
-}
-
-impl Limit {
-    const fn own(self) -> Option<Decimal> {
-        match self {
-            Self::OfRole => None,
-            Self::Own(limit) => Some(limit),
-        }
-    }
-}
-
-fn read_change(fields: &mut Fields) -> Result<Change, Problem> {
-    let change = Change {
+fn read_change(fields: &mut Fields) -> Result<UserChange, Problem> {
+    let change = UserChange {
         role: read_role(fields),
         is_active: fields.boolean("is_active"),
         order_notional: read_limit(fields, "order_notional"),
@@ -353,9 +311,9 @@ fn read_role(fields: &mut Fields) -> Option<Role> {
     role
 }
 
-fn read_limit(fields: &mut Fields, name: &'static str) -> Option<Limit> {
+fn read_limit(fields: &mut Fields, name: &'static str) -> Option<LimitChange> {
     if fields.is_word(name, "role") {
-        return Some(Limit::OfRole);
+        return Some(LimitChange::OfRole);
     }
     let limit = fields.decimal(name)?;
     let is_sound = !limit.is_sign_negative() && limit <= LIMIT_MAX && limit.scale() <= 9;
@@ -363,7 +321,7 @@ fn read_limit(fields: &mut Fields, name: &'static str) -> Option<Limit> {
         let detail = format!("{name} must be a limit in USD with at most 9 decimals, or \"role\"");
         fields.refuse(Code::InvalidNumber, name, detail);
     }
-    is_sound.then_some(Limit::Own(limit))
+    is_sound.then_some(LimitChange::Own(limit))
 }
 
 #[cfg(test)]
@@ -381,14 +339,14 @@ mod tests {
     #[test]
     fn a_change_names_what_changes_and_nothing_else() {
         let change = |body: Value| read_change(&mut fields(body)).unwrap();
-        assert_eq!(change(json!({})), Change::default());
+        assert_eq!(change(json!({})), UserChange::default());
         let full =
             json!({"role": "admin", "is_active": false, "order_notional": "role", "day_notional": "10.5"});
-        let expected = Change {
+        let expected = UserChange {
             role: Some(Role::Admin),
             is_active: Some(false),
-            order_notional: Some(Limit::OfRole),
-            day_notional: Some(Limit::Own("10.5".parse().unwrap())),
+            order_notional: Some(LimitChange::OfRole),
+            day_notional: Some(LimitChange::Own("10.5".parse().unwrap())),
         };
         assert_eq!(change(full), expected);
         for (body, place) in [
@@ -405,14 +363,7 @@ mod tests {
 
     #[test]
     fn admins_change_standard_users_and_superadmins_everybody() {
-        let by = |role| SessionUser {
-            session: Uuid::nil(),
-            user: UserId(Uuid::nil()),
-            email: String::new(),
-            role,
-            authenticated_at: chrono::DateTime::UNIX_EPOCH,
-        };
-        for (role, whose, expected) in [
+        for (by, whose, expected) in [
             (Role::Admin, Role::Standard, true),
             (Role::Admin, Role::Admin, false),
             (Role::Admin, Role::Superadmin, false),
@@ -420,7 +371,7 @@ mod tests {
             (Role::Superadmin, Role::Admin, true),
             (Role::Superadmin, Role::Superadmin, true),
         ] {
-            assert_eq!(may_change(&by(role), whose).is_ok(), expected, "{role} {whose}");
+            assert_eq!(is_allowed(by, whose), expected, "{by} {whose}");
         }
     }
 }

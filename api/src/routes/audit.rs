@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::Tag;
 use crate::app::App;
 use crate::auth::SessionUser;
-use crate::input::query::{Instant, Param, page_limit, refuse_unknown};
+use crate::input::query::{Instant, PAGE_DEFAULT, Param, page_limit, refuse_unknown};
 use crate::input::shown;
 use crate::problem::{Code, FieldError, Problem};
 use crate::wire::{AnyJson, Time};
@@ -108,7 +108,7 @@ impl Audit {
         Query(limit): Query<Param<u64>>,
     ) -> poem::Result<Json<AuditPageView>> {
         refuse_unknown(request, &["user_id", "kind", "since", "after", "limit"])?;
-        let limit = page_limit(limit, PAGE_MAX)?;
+        let limit = page_limit(limit, PAGE_DEFAULT, PAGE_MAX)?;
         let filter = AuditFilter {
             user: user_id.get().map(UserId),
             kind: kind.get().map(|word| parse_kind(&word)).transpose()?,

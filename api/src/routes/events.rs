@@ -12,12 +12,12 @@ use store::orders::OrderEventRow;
 use super::Tag;
 use crate::app::App;
 use crate::auth::Principal;
-use crate::input::query::{Param, refuse_unknown};
-use crate::problem::{Code, FieldError, Problem};
+use crate::input::query::{Param, page_limit, refuse_unknown};
+use crate::problem::Problem;
 use crate::wire::{AnyJson, Time};
 
 /// How many events a page has unless more are asked for.
-const PAGE_DEFAULT: u64 = 100;
+const EVENTS_DEFAULT: u64 = 100;
 
 /// How many events a page has at most.
 const PAGE_MAX: u64 = 1_000;
@@ -83,14 +83,8 @@ impl Events {
         Query(limit): Query<Param<u64>>,
     ) -> poem::Result<Json<EventPage>> {
         refuse_unknown(request, &["after", "limit"])?;
-        let (after, limit) = (after.get().unwrap_or(0), limit.get().unwrap_or(PAGE_DEFAULT));
-        if !(1..=PAGE_MAX).contains(&limit) {
-            let detail = format!("limit must be between 1 and {PAGE_MAX}");
-            let error = FieldError::at_parameter("limit", detail.clone());
-            return Err(Problem::new(Code::InvalidRequest, detail)
-                .with_error(error)
-                .into());
-        }
+        let limit = page_limit(limit, EVENTS_DEFAULT, PAGE_MAX)?;
+        let after = after.get().unwrap_or(0);
         let rows = app
             .store
             .order_events(principal.account, after, limit)

@@ -21,13 +21,10 @@ use crate::app::App;
 use crate::auth::Principal;
 use crate::catalogue::Catalogue;
 use crate::idempotency::NoIdempotencyKey;
-use crate::input::query::{Param, Word, Words, refuse_unknown};
+use crate::input::query::{PAGE_DEFAULT, Param, Word, Words, page_limit, refuse_unknown};
 use crate::input::{Dec, Fields, JsonBody, LooseDec, shown};
-use crate::problem::{Code, FieldError, Problem};
+use crate::problem::{Code, Problem};
 use crate::wire::{ClassName, DirectionName, ReferenceName, Time, TriggerStateName};
-
-/// How many triggers a page has unless more are asked for.
-const PAGE_DEFAULT: u64 = 50;
 
 /// How many triggers a page has at most.
 const PAGE_MAX: u64 = 500;
@@ -188,14 +185,7 @@ impl Triggers {
         Query(limit): Query<Param<u64>>,
     ) -> poem::Result<Json<Vec<TriggerView>>> {
         refuse_unknown(request, &["state", "after", "limit"])?;
-        let limit = limit.get().unwrap_or(PAGE_DEFAULT);
-        if !(1..=PAGE_MAX).contains(&limit) {
-            let detail = format!("limit must be between 1 and {PAGE_MAX}");
-            let error = FieldError::at_parameter("limit", detail.clone());
-            return Err(Problem::new(Code::InvalidRequest, detail)
-                .with_error(error)
-                .into());
-        }
+        let limit = page_limit(limit, PAGE_DEFAULT, PAGE_MAX)?;
         let after = after.get().map(TriggerId);
         let triggers = app
             .store

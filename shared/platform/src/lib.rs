@@ -14,8 +14,9 @@
 //! 9. [`vault`]: broker credentials, sealed for the database.
 //! 10. [`chain`]: hashes that tell whether a row of a log was changed.
 //! 11. [`group_commit`]: many callers, one writer, no timer.
-//! 12. [`exit`]: how a program ends that can't go on.
-//! 13. `allocator`: how all programs that link this crate allocate memory.
+//! 12. [`email`]: which two addresses are the same.
+//! 13. [`exit`]: how a program ends that can't go on.
+//! 14. `allocator`: how all programs that link this crate allocate memory.
 //!
 //! Invariants: nothing here waits for Redis without a limit; no secret is ever printed by a `Debug` or
 //! `Display`; tests hand in their own lookups and clocks instead of changing the process.
@@ -24,6 +25,7 @@ mod allocator;
 pub mod chain;
 pub mod clock;
 pub mod config;
+pub mod email;
 pub mod exit;
 pub mod group_commit;
 pub mod password;

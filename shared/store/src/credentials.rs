@@ -2,22 +2,22 @@
 //!
 //! Of the secret only its SHA-256 is kept. It has 256 random bits, so a slow hash would add nothing but time.
 
-use std::fmt;
+pub(crate) mod new_key;
+
 use std::net::IpAddr;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::id::{AccountId, CredentialId, UserId};
 use ipnet::{AddrParseError, IpNet};
-use platform::secrets::{new_token, sha256};
 use sea_orm::sea_query::{Expr, SimpleExpr};
 use sea_orm::{
-    ActiveModelTrait, ActiveValue, ColumnTrait, Condition, EntityTrait, FromQueryResult, QueryFilter,
-    QueryOrder, QuerySelect, Statement,
+    ColumnTrait, Condition, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Statement,
 };
 use uuid::Uuid;
 
-use crate::codes::random_code;
-use crate::entity::{accounts, credentials};
+pub use self::new_key::{KEYS_MAX, NewApiKey, NewKey};
+
+use crate::entity::credentials;
 use crate::users::{Role, role_of};
 use crate::{Store, StoreError};
 
@@ -29,60 +29,6 @@ pub const KEYS_PAGE_MAX: u64 = 100;
 
 /// How exact `last_used_at` is: a key that is used each millisecond is written once in this time.
 const TOUCH_EVERY: TimeDelta = TimeDelta::seconds(60);
-
-/// A key that was just made. The secret is known to nobody else and cannot be read again.
-#[derive(Clone)]
-pub struct NewApiKey {
-    /// Its id.
-    pub credential_id: CredentialId,
-    /// The public part: `PK` for paper or `AK` for live, and 18 characters.
-    pub key_id: String,
-    /// The secret part: 256 random bits as url-safe base64.
-    pub secret: String,
-}
-
-impl fmt::Debug for NewApiKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NewApiKey")
-            .field("credential_id", &self.credential_id)
-            .field("key_id", &self.key_id)
-            .finish_non_exhaustive()
-    }
-}
-
-/// A key that is to be made.
-#[derive(Debug, Clone)]
-pub struct NewKey {
-    /// Whose it will be.
-    pub user: UserId,
-    /// The only account that it will reach.
-    pub account: AccountId,
-    /// The owner's name for it.
-    pub name: String,
-    /// What it may do.
-    pub scopes: Vec<String>,
-    /// From when on it is refused; none: never.
-    pub expires_at: Option<DateTime<Utc>>,
-    /// The networks from which it is taken; none: from everywhere.
-    pub allowed_ips: Vec<IpNet>,
-    /// The time of its making.
-    pub now: DateTime<Utc>,
-}
-
-impl NewKey {
-    /// A key that never expires and is taken from everywhere.
-    pub fn new(user: UserId, account: AccountId, name: &str, scopes: &[&str], now: DateTime<Utc>) -> Self {
-        Self {
-            user,
-            account,
-            name: name.to_owned(),
-            scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
-            expires_at: None,
-            allowed_ips: Vec::new(),
-            now,
-        }
-    }
-}
 
 /// A key as its owner sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,11 +70,6 @@ impl ApiKeyView {
             created_at: row.created_at,
         })
     }
-}
-
-fn list(networks: &[IpNet]) -> String {
-    let texts: Vec<String> = networks.iter().map(ToString::to_string).collect();
-    texts.join(" ")
 }
 
 fn words(text: &str) -> Vec<String> {
@@ -228,44 +169,6 @@ JOIN users u ON u.id = c.user_id
 WHERE c.key_id = $1";
 
 impl Store {
-    /// Makes a key.
-    ///
-    /// Fails with [`StoreError::NotFound`] when the account is another user's.
-    pub async fn create_api_key(&self, new: NewKey) -> Result<NewApiKey, StoreError> {
-        self.transaction("create_api_key", async |tx| {
-            let row = accounts::Entity::find_by_id(new.account.0)
-                .filter(accounts::Column::UserId.eq(new.user.0))
-                .one(&*tx)
-                .await?
-                .ok_or(StoreError::NotFound { table: "accounts" })?;
-            let prefix = if row.mode == "live" { "AK" } else { "PK" };
-            let secret = new_token();
-            let row = credentials::ActiveModel {
-                id: ActiveValue::Set(Uuid::now_v7()),
-                user_id: ActiveValue::Set(new.user.0),
-                account_id: ActiveValue::Set(new.account.0),
-                kind: ActiveValue::Set(API_KEY.to_owned()),
-                key_id: ActiveValue::Set(format!("{prefix}{}", random_code(18))),
-                hash: ActiveValue::Set(sha256(&secret).to_vec()),
-                name: ActiveValue::Set(new.name.clone()),
-                scopes: ActiveValue::Set(new.scopes.join(" ")),
-                allowed_ips: ActiveValue::Set(list(&new.allowed_ips)),
-                expires_at: ActiveValue::Set(new.expires_at),
-                revoked_at: ActiveValue::Set(None),
-                last_used_at: ActiveValue::Set(None),
-                created_at: ActiveValue::Set(new.now),
-            }
-            .insert(&*tx)
-            .await?;
-            Ok(NewApiKey {
-                credential_id: CredentialId(row.id),
-                key_id: row.key_id,
-                secret,
-            })
-        })
-        .await
-    }
-
     /// The credential with this public part, valid or not, by one query.
     pub async fn find_credential(&self, key_id: &str) -> Result<Option<StoredCredential>, StoreError> {
         let statement = Statement::from_sql_and_values(self.backend(), FIND, [key_id.into()]);
@@ -273,16 +176,6 @@ impl Store {
             .one(self.read())
             .await?;
         row.map(StoredCredential::of).transpose()
-    }
-
-    /// The credentials of `account`, the newest first.
-    pub async fn credentials_of(&self, account: AccountId) -> Result<Vec<credentials::Model>, StoreError> {
-        Ok(credentials::Entity::find()
-            .filter(credentials::Column::AccountId.eq(account.0))
-            .order_by_desc(credentials::Column::CreatedAt)
-            .order_by_desc(credentials::Column::Id)
-            .all(self.read())
-            .await?)
     }
 
     /// At most `limit` keys of `account`, up to [`KEYS_PAGE_MAX`], the newest first, made before the key `before`; one query.
@@ -307,19 +200,37 @@ impl Store {
             .await
     }
 
+    /// The keys of all accounts of `user` that are neither revoked nor expired at `now`, the newest first: at most `limit`, up
+    /// to [`KEYS_MAX`].
+    pub async fn live_api_keys_of_user(
+        &self,
+        user: UserId,
+        now: DateTime<Utc>,
+        limit: u64,
+    ) -> Result<Vec<ApiKeyView>, StoreError> {
+        let is_theirs = is_live(now).add(credentials::Column::UserId.eq(user.0));
+        self.newest_api_keys(is_theirs, limit.min(KEYS_MAX)).await
+    }
+
     async fn api_keys_where(
         &self,
         whose: SimpleExpr,
         before: Option<CredentialId>,
         limit: u64,
     ) -> Result<Vec<ApiKeyView>, StoreError> {
+        let is_wanted = Condition::all()
+            .add(whose)
+            .add(credentials::Column::Kind.eq(API_KEY))
+            .add_option(before.map(|before| credentials::Column::Id.lt(before.0)));
+        self.newest_api_keys(is_wanted, limit.min(KEYS_PAGE_MAX)).await
+    }
+
+    async fn newest_api_keys(&self, is_wanted: Condition, limit: u64) -> Result<Vec<ApiKeyView>, StoreError> {
         // Ids are UUID v7, so their order is that in which the keys were made.
         let rows = credentials::Entity::find()
-            .filter(whose)
-            .filter(credentials::Column::Kind.eq(API_KEY))
-            .filter(Condition::all().add_option(before.map(|before| credentials::Column::Id.lt(before.0))))
+            .filter(is_wanted)
             .order_by_desc(credentials::Column::Id)
-            .limit(limit.min(KEYS_PAGE_MAX))
+            .limit(limit)
             .all(self.read())
             .await?;
         rows.into_iter().map(ApiKeyView::of).collect()
@@ -387,4 +298,15 @@ impl Store {
             .await?;
         Ok(noted.rows_affected > 0)
     }
+}
+
+/// The keys that still let somebody in at `now`, as far as they go.
+fn is_live(now: DateTime<Utc>) -> Condition {
+    let has_time_left = Condition::any()
+        .add(credentials::Column::ExpiresAt.is_null())
+        .add(credentials::Column::ExpiresAt.gt(now));
+    Condition::all()
+        .add(credentials::Column::Kind.eq(API_KEY))
+        .add(credentials::Column::RevokedAt.is_null())
+        .add(has_time_left)
 }

@@ -76,7 +76,7 @@ pub use broker_secrets::{BrokerSecrets, BrokerSecretsError, KeptSecret, Resealed
 pub use cause::Cause;
 pub use connect::StoreOptions;
 pub use connections::ConnectionView;
-pub use credentials::{ApiKeyView, NewApiKey, NewKey, StoredCredential};
+pub use credentials::{ApiKeyView, KEYS_MAX, KEYS_PAGE_MAX, NewApiKey, NewKey, StoredCredential};
 pub use error::StoreError;
 pub use keeper::{Kept, LEASE, LeaseKeeper};
 pub use lease::LeaseGrant;
@@ -94,7 +94,9 @@ pub use sessions::{NewSession, Renewal, SessionView, StoredSession};
 pub use sweeps::{SweepClaim, SweepCounts, SweepPart};
 pub use transaction::{TransactionStats, Tx};
 pub use triggers::{Candidates, Fired, Firing, NewTrigger, Salvo, Search, Stuck, TriggerCancel, Watch};
-pub use users::administration::{UserChangeError, UserFilter, UserView};
+pub use users::administration::{
+    LimitChange, USERS_PAGE_MAX, UserChange, UserChangeError, UserFilter, UserView,
+};
 pub use users::logins::{Login, NewUser};
 pub use users::{Bootstrap, BootstrapOptions, Role, UserLimits};
 pub use work::{Claim, WorkKind};

@@ -5,10 +5,12 @@
 //!    id that someone has planted or seen before a login is worth nothing after it.
 //! 3. A session is begun only on a password that is still the user's: whoever logs in while it is being changed does not
 //!    slip in behind the change, which ends all other sessions.
+//! 4. Whoever begins or renews a session, or ends all of a user, holds the user's row: otherwise a session that is being
+//!    renewed could outlive the end of all.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::id::{AccountId, UserId};
-use sea_orm::sea_query::{Expr, ExprTrait, LockType};
+use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
     ActiveModelTrait, ActiveValue, ColumnTrait, Condition, DatabaseTransaction, EntityTrait, FromQueryResult,
     QueryFilter, QueryOrder, QuerySelect, QueryTrait, Statement,
@@ -16,8 +18,8 @@ use sea_orm::{
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
-use crate::entity::{sessions, users};
-use crate::users::{Role, role_of};
+use crate::entity::sessions;
+use crate::users::{Role, lock_user, role_of};
 use crate::{Store, StoreError};
 
 /// How exact `last_seen_at` is: a session that is used each millisecond is written once in this time.
@@ -97,11 +99,6 @@ impl StoredSession {
             && self.ended_at.is_none()
             && now < self.expires_at
             && now.signed_duration_since(self.last_seen_at) < idle
-    }
-
-    /// Whether the person gave the password within `age` before `now`: what administration asks for.
-    pub fn is_fresh_at(&self, now: DateTime<Utc>, age: TimeDelta) -> bool {
-        now.signed_duration_since(self.authenticated_at) < age
     }
 
     fn of(row: SessionRow) -> Result<Self, StoreError> {
@@ -210,16 +207,19 @@ impl Store {
         Ok(noted.rows_affected > 0)
     }
 
-    /// The sessions of `user` that have not ended at `now`, the newest first, at most [`SESSIONS_MAX`].
+    /// The sessions of `user` that let somebody in at `now`, where one may rest for at most `idle`: the newest first, at most
+    /// [`SESSIONS_MAX`].
     pub async fn sessions_of(
         &self,
         user: UserId,
         now: DateTime<Utc>,
+        idle: TimeDelta,
     ) -> Result<Vec<SessionView>, StoreError> {
         let rows = sessions::Entity::find()
             .filter(sessions::Column::UserId.eq(user.0))
             .filter(sessions::Column::EndedAt.is_null())
             .filter(sessions::Column::ExpiresAt.gt(now))
+            .filter(sessions::Column::LastSeenAt.gt(now - idle))
             .order_by_desc(sessions::Column::CreatedAt)
             .order_by_desc(sessions::Column::Id)
             .limit(SESSIONS_MAX)
@@ -336,14 +336,14 @@ impl Store {
     }
 }
 
-/// Whoever begins, renews or ends sessions of a user holds the user's row: otherwise a session that is being renewed could
-/// outlive the end of all.
-async fn lock_user(tx: &DatabaseTransaction, user: UserId) -> Result<users::Model, StoreError> {
-    let row = users::Entity::find_by_id(user.0)
-        .lock(LockType::NoKeyUpdate)
-        .one(tx)
-        .await?;
-    row.ok_or(StoreError::NotFound { table: "users" })
+/// Whether `user` has no such session, or it was ended. The caller holds the user's row.
+pub(crate) async fn has_ended(
+    tx: &DatabaseTransaction,
+    user: UserId,
+    session: Uuid,
+) -> Result<bool, StoreError> {
+    let row = sessions::Entity::find_by_id(session).one(tx).await?;
+    Ok(row.is_none_or(|row| row.user_id != user.0 || row.ended_at.is_some()))
 }
 
 /// Ends the sessions of `user`, but for `except`. The caller holds the user's row.

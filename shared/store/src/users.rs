@@ -17,11 +17,10 @@ use chrono::{DateTime, Utc};
 use domain::id::{AccountId, UserId};
 use domain::money::USD;
 use domain::risk::Limits;
+use platform::email;
 use rust_decimal::Decimal;
 use sea_orm::sea_query::{Expr, LockType, OnConflict};
-use sea_orm::{
-    ActiveValue, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect,
-};
+use sea_orm::{ActiveValue, ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -155,28 +154,22 @@ impl Store {
                 .await?;
             let user = lock_by_email(&tx, &options.email).await?;
             if let Some(hash) = &options.password_hash {
-                give_first_password(&*tx, user, hash).await?;
+                give_first_password(&tx, user, hash).await?;
             }
-            if let Some(account) = oldest_account(&tx, user).await? {
-                return Ok(Bootstrap {
-                    user_id: user,
-                    account_id: account,
-                    was_created: false,
-                });
-            }
-            let account = insert_account(&tx, user, options.starting_cash, options.now).await?;
+            let present = oldest_account(&tx, user).await?;
+            let account_id = if let Some(account) = present {
+                account
+            } else {
+                let made = insert_account(&tx, user, options.starting_cash, options.now).await?;
+                made.account
+            };
             Ok(Bootstrap {
                 user_id: user,
-                account_id: account.account,
-                was_created: true,
+                account_id,
+                was_created: present.is_none(),
             })
         })
         .await
-    }
-
-    /// Gives `user` a password, unless there is one; answers whether it did.
-    pub async fn set_first_password(&self, user: UserId, hash: &SecretString) -> Result<bool, StoreError> {
-        give_first_password(self.write(), user, hash).await
     }
 
     /// Makes a user without a password.
@@ -206,11 +199,7 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<NewAccount, StoreError> {
         self.transaction("create_account", async |tx| {
-            let row = users::Entity::find_by_id(user.0)
-                .lock(LockType::NoKeyUpdate)
-                .one(&*tx)
-                .await?;
-            row.ok_or(StoreError::NotFound { table: "users" })?;
+            lock_user(&tx, user).await?;
             insert_account(&tx, user, starting_cash, now).await
         })
         .await
@@ -225,7 +214,7 @@ impl Store {
 fn user_row(email: &str, role: Role, now: DateTime<Utc>) -> users::ActiveModel {
     users::ActiveModel {
         id: ActiveValue::Set(Uuid::now_v7()),
-        email: ActiveValue::Set(normal_email(email)),
+        email: ActiveValue::Set(email::normal(email)),
         password_hash: ActiveValue::Set(None),
         role: ActiveValue::Set(role.as_str().to_owned()),
         is_active: ActiveValue::Set(true),
@@ -237,29 +226,38 @@ fn user_row(email: &str, role: Role, now: DateTime<Utc>) -> users::ActiveModel {
     }
 }
 
-/// Emails are compared without regard to case and surrounding space.
-fn normal_email(email: &str) -> String {
-    email.trim().to_lowercase()
+/// Whether `text` holds the one character that no text of PostgreSQL can: nobody has such an email.
+fn has_nul(text: &str) -> bool {
+    text.contains('\0')
 }
 
 /// Changes no password that is there.
 async fn give_first_password(
-    connection: &impl ConnectionTrait,
+    tx: &DatabaseTransaction,
     user: UserId,
     hash: &SecretString,
-) -> Result<bool, StoreError> {
-    let given = users::Entity::update_many()
+) -> Result<(), StoreError> {
+    users::Entity::update_many()
         .col_expr(users::Column::PasswordHash, Expr::value(hash.expose_secret()))
         .filter(users::Column::Id.eq(user.0))
         .filter(users::Column::PasswordHash.is_null())
-        .exec(connection)
+        .exec(tx)
         .await?;
-    Ok(given.rows_affected > 0)
+    Ok(())
+}
+
+/// The row of `user`, which nobody else changes until the transaction ends.
+pub(crate) async fn lock_user(tx: &DatabaseTransaction, user: UserId) -> Result<users::Model, StoreError> {
+    let row = users::Entity::find_by_id(user.0)
+        .lock(LockType::NoKeyUpdate)
+        .one(tx)
+        .await?;
+    row.ok_or(StoreError::NotFound { table: "users" })
 }
 
 async fn lock_by_email(tx: &DatabaseTransaction, email: &str) -> Result<UserId, StoreError> {
     let row = users::Entity::find()
-        .filter(users::Column::Email.eq(normal_email(email)))
+        .filter(users::Column::Email.eq(email::normal(email)))
         .lock(LockType::NoKeyUpdate)
         .one(tx)
         .await?;

@@ -1,7 +1,7 @@
 //! `/auth/keys`: API keys for programs of one's own. Arbion's own: unknown fields are refused.
 //!
-//! A key never does more than what made it: a key or token with `arbion:keys` passes on what it has itself, on its own
-//! account.
+//! A key has at most the scopes of what made it, on its account: a key or token with `arbion:keys` passes on what it has
+//! itself. What it makes stays when it ends, until it is revoked.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object, OpenApi};
 use store::audit_log::AuditKind;
-use store::{NewKey, StoreError};
+use store::{KEYS_MAX, KEYS_PAGE_MAX, NewKey};
 use uuid::Uuid;
 
 use super::super::Tag;
@@ -23,9 +23,9 @@ use crate::access::Scope;
 use crate::app::App;
 use crate::auth::Principal;
 use crate::idempotency::NoIdempotencyKey;
-use crate::input::query::{Param, page_limit, parse_instant, refuse_unknown};
+use crate::input::query::{PAGE_DEFAULT, Param, page_limit, parse_instant, refuse_unknown};
 use crate::input::{Fields, JsonBody};
-use crate::problem::{Code, Problem};
+use crate::problem::{Code, Problem, or_absent};
 use crate::record::Record;
 use crate::wire::Time;
 
@@ -34,9 +34,6 @@ const NAME_CHARACTERS_MAX: usize = 100;
 
 /// The most networks that a key may be bound to.
 const NETWORKS_MAX: usize = 32;
-
-/// How many keys a page has at most.
-const PAGE_MAX: u64 = 200;
 
 /// The resource.
 pub(crate) struct Keys;
@@ -140,9 +137,12 @@ impl Keys {
             allowed_ips: wanted.allowed_ips,
             now: app.now(),
         };
-        let made = app.store.create_api_key(new).await.map_err(Problem::from)?;
-        let record = record.about(&made.key_id);
-        app.audit(&record, AuditKind::ApiKeyCreated).await?;
+        let event = record.event(AuditKind::ApiKeyCreated, app.now());
+        let made = app.store.create_api_key_on_record(new, event).await;
+        let made = made.map_err(Problem::from)?.ok_or_else(|| {
+            let detail = format!("the account has {KEYS_MAX} keys already: revoke one first");
+            Problem::new(Code::TooManyKeys, detail)
+        })?;
         Ok(Created::Key(Json(NewKeyView {
             id: made.credential_id.to_string(),
             key_id: made.key_id,
@@ -162,11 +162,11 @@ impl Keys {
         request: &Request,
         /// Only those older than this one: the last id of the page before.
         Query(after): Query<Param<Uuid>>,
-        /// How many at most: 50 unless given, 200 at most.
+        /// How many at most: 50 unless given, 100 at most.
         Query(limit): Query<Param<u64>>,
     ) -> poem::Result<Json<Vec<KeyView>>> {
         refuse_unknown(request, &["after", "limit"])?;
-        let limit = page_limit(limit, PAGE_MAX)?;
+        let limit = page_limit(limit, PAGE_DEFAULT, KEYS_PAGE_MAX)?;
         let before = after.get().map(CredentialId);
         let keys = app
             .store
@@ -203,10 +203,7 @@ impl Keys {
             .store
             .revoke_credential(principal.account, CredentialId(id), app.now())
             .await;
-        revoked.map_err(|error| match error {
-            StoreError::NotFound { .. } => not_found(),
-            other => Problem::from(other),
-        })?;
+        revoked.map_err(|error| or_absent(error, not_found))?;
         app.forget_credentials();
         let record = record.about(&id);
         app.audit(&record, AuditKind::ApiKeyRevoked).await?;
@@ -251,9 +248,7 @@ fn read(fields: &mut Fields, maker: &Principal, now: DateTime<Utc>) -> Result<Wa
     let allowed_ips = read_networks(fields);
     fields.refuse_unknown();
     fields.finish()?;
-    for scope in &scopes {
-        maker.require(*scope)?;
-    }
+    maker.require_all(&scopes)?;
     Ok(Wanted {
         name: name.trim().to_owned(),
         scopes,

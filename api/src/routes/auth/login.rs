@@ -2,9 +2,10 @@
 
 use chrono::TimeDelta;
 use domain::id::UserId;
+use platform::email::normal;
 use platform::password::{self, ChoiceError};
 use platform::secrets::{new_token, sha256};
-use poem::http::HeaderMap;
+use poem::Request;
 use secrecy::SecretString;
 use store::audit_log::AuditKind;
 use store::{NewSession, NewUser, Renewal, Role, StoreError};
@@ -13,6 +14,7 @@ use super::{AccountView, MeView};
 use crate::app::App;
 use crate::auth::SessionUser;
 use crate::auth::csrf::Bound;
+use crate::auth::device;
 use crate::input::Fields;
 use crate::problem::{Code, Problem};
 use crate::record::Record;
@@ -25,11 +27,11 @@ const EMAIL_CHARACTERS_MAX: usize = 254;
 const USER_AGENT_CHARACTERS_MAX: usize = 256;
 
 /// A name and its proof, as they were sent.
-pub(crate) struct Credentials {
+pub(super) struct Credentials {
     /// As it was typed.
-    pub(crate) email: String,
+    pub(super) email: String,
     /// Never shown.
-    pub(crate) password: SecretString,
+    pub(super) password: SecretString,
 }
 
 /// A session that has just begun.
@@ -40,9 +42,12 @@ pub(crate) struct Begun {
     pub(crate) cookie: String,
 }
 
-/// The token of a browser that has not logged in, with the cookie that it needs for it.
-pub(crate) fn visitor(app: &App, headers: &HeaderMap) -> (String, Option<String>) {
-    let present = app.cookies.read_visitor(headers);
+/// The token of a page: of its session, else of the browser, with the cookie that it needs for it.
+pub(crate) fn page_token(app: &App, request: &Request) -> (String, Option<String>) {
+    if let Some(user) = request.data::<SessionUser>() {
+        return (app.csrf.token(Bound::Session(user.session)), None);
+    }
+    let present = app.cookies.read_visitor(request.headers());
     let id = present.clone().unwrap_or_else(new_token);
     let cookie = present.is_none().then(|| app.cookies.visitor(&id));
     (app.csrf.token(Bound::Visitor(&id)), cookie)
@@ -95,6 +100,15 @@ pub(crate) async fn hash_of(
     })
 }
 
+/// Refuses where only administrators make users.
+pub(crate) fn require_open(app: &App) -> Result<(), Problem> {
+    if app.is_registration_open() {
+        return Ok(());
+    }
+    let detail = "only administrators make users here";
+    Err(Problem::new(Code::RegistrationClosed, detail))
+}
+
 /// Makes a standard user with a paper account.
 pub(crate) async fn create(
     app: &App,
@@ -102,12 +116,7 @@ pub(crate) async fn create(
     email: String,
     password: SecretString,
 ) -> Result<SessionStart, Problem> {
-    if !app.is_registration_open() {
-        return Err(Problem::new(
-            Code::RegistrationClosed,
-            "only administrators make users here",
-        ));
-    }
+    require_open(app)?;
     let password_hash = hash_of(app, &email, &password, "password").await?;
     let new = NewUser {
         email,
@@ -121,6 +130,7 @@ pub(crate) async fn create(
         .await?;
     Ok(SessionStart {
         user,
+        email: new.email,
         password_hash: new.password_hash,
     })
 }
@@ -140,32 +150,51 @@ pub(crate) fn taken(error: StoreError) -> Problem {
 pub(crate) struct SessionStart {
     /// The user.
     user: UserId,
+    /// As it was typed.
+    email: String,
     /// The hash of the password that was right: a session never begins by one that was changed meanwhile.
-    password_hash: SecretString,
+    pub(super) password_hash: SecretString,
 }
 
-/// Whose password it is. Wrong ones are answered later and later, right ones at once.
-pub(crate) async fn check(app: &App, record: &Record, given: Credentials) -> Result<SessionStart, Problem> {
-    let Credentials { email, password } = given;
+pub(super) fn wrong_password() -> Problem {
+    Problem::new(Code::WrongPassword, "the e-mail address or the password is wrong")
+}
+
+/// Against what a login to the account of `email` counts: the browser, where it is known to the account, else the account.
+pub(crate) fn attempt(app: &App, request: &Request, email: &str) -> String {
+    let account = normal(email);
+    device::known_to(&account, request.headers(), &app.cookies, &app.csrf).unwrap_or(account)
+}
+
+/// Whose password it is. Wrong ones are answered later and later, right ones at once. `attempt` is what it counts against.
+pub(crate) async fn check(
+    app: &App,
+    record: &Record,
+    attempt: &str,
+    email: &str,
+    password: &SecretString,
+) -> Result<SessionStart, Problem> {
     app.budgets
-        .count_login(record.context(), &email, app.now())
+        .count_login(record.context(), attempt, app.now())
         .await?;
-    let login = app.store.find_login(&email).await?;
+    let login = app.store.find_login(email).await?;
     let hash = login.as_ref().and_then(|login| login.password_hash.as_ref());
-    let is_right = app.passwords.verify(&password, hash).await?;
+    let is_right = app.passwords.verify(password, hash).await?;
     let user = login.filter(|login| is_right && login.is_active);
     let Some((user, hash)) = user.and_then(|user| Some((user.user_id, user.password_hash?))) else {
-        app.audit(&record.about(&email), AuditKind::LoginFailed).await?;
-        let delay = app.failures.failed(&email, record.client().ip, app.now());
+        app.audit(&record.about(email), AuditKind::LoginFailed).await?;
+        let delay = app.failures.failed(email, record.client().ip, app.now());
         tokio::time::sleep(delay).await;
-        return Err(Problem::new(
-            Code::WrongPassword,
-            "the e-mail address or the password is wrong",
-        ));
+        return Err(wrong_password());
     };
-    app.failures.succeeded(&email, record.client().ip);
-    let password_hash = rehashed(app, user, hash, &password).await;
-    Ok(SessionStart { user, password_hash })
+    app.failures.succeeded(email, record.client().ip);
+    let password_hash = rehashed(app, user, hash, password).await;
+    let email = email.to_owned();
+    Ok(SessionStart {
+        user,
+        email,
+        password_hash,
+    })
 }
 
 /// The hash that is stored of a password: made anew where it was made with older parameters. A login does not fail by that.
@@ -190,9 +219,10 @@ async fn rehashed(app: &App, user: UserId, old: SecretString, password: &SecretS
 pub(crate) async fn begin(
     app: &App,
     record: &Record,
-    headers: &HeaderMap,
+    request: &Request,
     start: SessionStart,
 ) -> Result<Begun, Problem> {
+    let headers = request.headers();
     if let Some(old) = app.cookies.read_session(headers) {
         end_old(app, &old).await?;
     }
@@ -214,6 +244,11 @@ pub(crate) async fn begin(
     app.store.create_session(&new).await?;
     app.audit(&record.of_user(start.user), AuditKind::LoginSucceeded)
         .await?;
+    let account = normal(&start.email);
+    if device::known_to(&account, headers, &app.cookies, &app.csrf).is_none() {
+        let cookie = app.cookies.device(&device::made_for(&account, &app.csrf));
+        record.context().add_cookie(cookie);
+    }
     found(app, &secret).await
 }
 
@@ -226,6 +261,14 @@ async fn end_old(app: &App, secret: &str) -> Result<(), Problem> {
         app.forget_credentials();
     }
     Ok(())
+}
+
+/// Ends the session that asks; answers the value of `Set-Cookie` that ends it in the browser.
+pub(crate) async fn end(app: &App, record: &Record, user: &SessionUser) -> Result<String, Problem> {
+    app.store.end_session(user.user, user.session, app.now()).await?;
+    app.forget_credentials();
+    app.audit(record, AuditKind::LoggedOut).await?;
+    Ok(app.cookies.no_session())
 }
 
 /// Gives the session of one who has just given the password a new secret and a new id, in the database and in the browser.

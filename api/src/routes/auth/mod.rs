@@ -14,16 +14,18 @@ use poem::Request;
 use poem::web::Data;
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object, OpenApi};
+use store::StoreError;
 use store::audit_log::AuditKind;
 use uuid::Uuid;
 
-pub(crate) use self::login::{Credentials, begin, check, create, hash_of, is_email, taken, visitor};
-use self::login::{me, read_credentials, renew, required};
+use self::login::{Credentials, me, read_credentials, renew, required, wrong_password};
+pub(crate) use self::login::{
+    SessionStart, attempt, begin, check, create, end, hash_of, is_email, page_token, require_open, taken,
+};
 
 use super::Tag;
 use crate::app::App;
 use crate::auth::SessionUser;
-use crate::auth::csrf::Bound;
 use crate::idempotency::NoIdempotencyKey;
 use crate::input::JsonBody;
 use crate::problem::Problem;
@@ -141,11 +143,8 @@ impl Auth {
     #[expect(clippy::unused_async, reason = "the macro calls every operation so")]
     #[oai(path = "/csrf", method = "get", operation_id = "get_csrf_token")]
     async fn get_csrf_token(&self, Data(app): Data<&Arc<App>>, request: &Request) -> Csrf {
-        let (bound, cookie) = match request.data::<SessionUser>() {
-            Some(user) => (app.csrf.token(Bound::Session(user.session)), None),
-            None => visitor(app, request.headers()),
-        };
-        Csrf::Token(Json(CsrfView { csrf_token: bound }), cookie)
+        let (csrf_token, cookie) = page_token(app, request);
+        Csrf::Token(Json(CsrfView { csrf_token }), cookie)
     }
 
     /// Register
@@ -162,7 +161,7 @@ impl Auth {
     ) -> poem::Result<Registered> {
         let Credentials { email, password } = read_credentials(&mut body.fields()?)?;
         let user = create(app, &record, email, password).await?;
-        let begun = begin(app, &record, request.headers(), user).await?;
+        let begun = begin(app, &record, request, user).await?;
         Ok(Registered::Session(Json(begun.me), begun.cookie))
     }
 
@@ -176,9 +175,9 @@ impl Auth {
         _key: NoIdempotencyKey,
         body: JsonBody<CredentialsBody>,
     ) -> poem::Result<LoggedIn> {
-        let given = read_credentials(&mut body.fields()?)?;
-        let user = check(app, &record, given).await?;
-        let begun = begin(app, &record, request.headers(), user).await?;
+        let Credentials { email, password } = read_credentials(&mut body.fields()?)?;
+        let user = check(app, &record, &attempt(app, request, &email), &email, &password).await?;
+        let begun = begin(app, &record, request, user).await?;
         Ok(LoggedIn::Session(Json(begun.me), begun.cookie))
     }
 
@@ -198,11 +197,7 @@ impl Auth {
         let password = required(&mut fields, "password");
         fields.refuse_unknown();
         fields.finish()?;
-        let given = Credentials {
-            email: user.email.clone(),
-            password,
-        };
-        check(app, &record, given).await?;
+        check(app, &record, &user.session.to_string(), &user.email, &password).await?;
         let renewed = renew(app, &user).await?;
         Ok(LoggedIn::Session(Json(renewed.me), renewed.cookie))
     }
@@ -224,15 +219,19 @@ impl Auth {
         let new = required(&mut fields, "new_password");
         fields.refuse_unknown();
         fields.finish()?;
-        let given = Credentials {
-            email: user.email.clone(),
-            password: current,
-        };
-        check(app, &record, given).await?;
+        let verified = check(app, &record, &user.session.to_string(), &user.email, &current).await?;
         let hash = hash_of(app, &user.email, &new, "new_password").await?;
         let (id, session) = (user.user, user.session);
-        let changed = app.store.set_password(id, &hash, Some(session), app.now()).await;
-        changed.map_err(Problem::from)?;
+        let verified = &verified.password_hash;
+        let changed = app
+            .store
+            .set_password(id, verified, &hash, Some(session), app.now())
+            .await;
+        changed.map_err(|error| match error {
+            // Somebody was faster: the password that was given is not the present one any more.
+            StoreError::Stale { .. } => wrong_password(),
+            other => Problem::from(other),
+        })?;
         app.forget_credentials();
         app.audit(&record.of_user(id), AuditKind::PasswordChanged).await?;
         let renewed = renew(app, &user).await?;
@@ -248,11 +247,7 @@ impl Auth {
         user: SessionUser,
         _key: NoIdempotencyKey,
     ) -> poem::Result<LoggedOut> {
-        let ended = app.store.end_session(user.user, user.session, app.now()).await;
-        ended.map_err(Problem::from)?;
-        app.forget_credentials();
-        app.audit(&record, AuditKind::LoggedOut).await?;
-        Ok(LoggedOut::Done(app.cookies.no_session()))
+        Ok(LoggedOut::Done(end(app, &record, &user).await?))
     }
 
     /// Read who is logged in

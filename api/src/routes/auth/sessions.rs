@@ -6,7 +6,6 @@ use poem::web::Data;
 use poem_openapi::param::Path;
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object, OpenApi};
-use store::StoreError;
 use store::audit_log::AuditKind;
 use uuid::Uuid;
 
@@ -15,7 +14,7 @@ use super::parse_id;
 use crate::app::App;
 use crate::auth::SessionUser;
 use crate::idempotency::NoIdempotencyKey;
-use crate::problem::{Code, Problem};
+use crate::problem::{Code, Problem, or_absent};
 use crate::record::Record;
 use crate::wire::Time;
 
@@ -63,7 +62,7 @@ impl OwnSessions {
     ) -> poem::Result<Json<Vec<SessionView>>> {
         let sessions = app
             .store
-            .sessions_of(user.user, app.now())
+            .sessions_of(user.user, app.now(), app.sessions.idle())
             .await
             .map_err(Problem::from)?;
         let view = |row: store::SessionView| SessionView {
@@ -91,10 +90,7 @@ impl OwnSessions {
     ) -> poem::Result<Ended> {
         let id: Uuid = parse_id(&id, not_found)?;
         let ended = app.store.end_session(user.user, id, app.now()).await;
-        ended.map_err(|error| match error {
-            StoreError::NotFound { .. } => not_found(),
-            other => Problem::from(other),
-        })?;
+        ended.map_err(|error| or_absent(error, not_found))?;
         app.forget_credentials();
         let record = record.about(&id);
         app.audit(&record, AuditKind::SessionRevoked).await?;

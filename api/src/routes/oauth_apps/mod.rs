@@ -14,25 +14,21 @@ use poem::web::Data;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object, OpenApi};
+use store::OAuthClient;
 use store::audit_log::AuditKind;
 use store::oauth::{CLIENTS_MAX, ConnectedApp, Registration};
-use store::{OAuthClient, StoreError};
 use uuid::Uuid;
 
 pub(crate) use self::register::read;
 use super::Tag;
-use crate::access::Scope;
 use crate::app::App;
 use crate::auth::{Principal, SessionUser};
 use crate::idempotency::NoIdempotencyKey;
 use crate::input::JsonBody;
-use crate::input::query::{Param, refuse_unknown};
-use crate::problem::{Code, FieldError, Problem};
+use crate::input::query::{PAGE_DEFAULT, Param, page_limit, refuse_unknown};
+use crate::problem::{Code, Problem, or_absent};
 use crate::record::Record;
 use crate::wire::{ClientTypeName, GrantTypeName, Time};
-
-/// How many grants a page has unless more are asked for.
-const PAGE_DEFAULT: u64 = 50;
 
 /// How many grants a page has at most.
 const PAGE_MAX: u64 = 500;
@@ -169,26 +165,14 @@ struct Manager<'a> {
 }
 
 impl<'a> Manager<'a> {
-    fn of(request: &Request, principal: &'a Principal) -> Result<Self, Problem> {
+    fn of(request: &Request, principal: &'a Principal) -> Self {
         let is_person = request.data::<SessionUser>().is_some();
-        if !is_person {
-            principal.require(Scope::Keys)?;
-        }
-        Ok(Self { principal, is_person })
+        Self { principal, is_person }
     }
 
     /// The account to which this one is bound.
     fn account(&self) -> Option<AccountId> {
         (!self.is_person).then_some(self.principal.account)
-    }
-
-    /// Refuses scopes that this one could not use itself.
-    fn may_give(&self, scopes: &[Scope]) -> Result<(), Problem> {
-        if self.is_person {
-            return Ok(());
-        }
-        let mut given = scopes.iter().filter(|scope| **scope != Scope::Data);
-        given.try_for_each(|scope| self.principal.require(*scope))
     }
 }
 
@@ -203,18 +187,18 @@ impl OAuthApps {
         Data(app): Data<&Arc<App>>,
         principal: Principal,
         record: Record,
-        request: &Request,
         _key: NoIdempotencyKey,
         body: JsonBody<RegisterClientBody>,
     ) -> poem::Result<Registered> {
-        let manager = Manager::of(request, &principal)?;
         let (new, scopes) = read(&mut body.fields()?, &principal)?;
-        manager.may_give(&scopes)?;
-        let registration = app.store.register_oauth_client(&new, app.now()).await;
+        principal.require_all(&scopes)?;
+        let event = record.event(AuditKind::OauthClientRegistered, app.now());
+        let registration = app
+            .store
+            .register_oauth_client(&new, app.now(), Some(event))
+            .await;
         match registration.map_err(Problem::from)? {
             Registration::Registered { client, secret } => {
-                let record = record.about(&client.client_id);
-                app.audit(&record, AuditKind::OauthClientRegistered).await?;
                 let client = ClientView::of(&client);
                 Ok(Registered::Client(Json(RegisteredView {
                     client,
@@ -238,7 +222,7 @@ impl OAuthApps {
         principal: Principal,
         request: &Request,
     ) -> poem::Result<Json<Vec<ClientView>>> {
-        let manager = Manager::of(request, &principal)?;
+        let manager = Manager::of(request, &principal);
         refuse_unknown(request, &[])?;
         let clients = app
             .store
@@ -266,7 +250,7 @@ impl OAuthApps {
         /// The app's public name.
         client_id: Path<String>,
     ) -> poem::Result<Revoked> {
-        let manager = Manager::of(request, &principal)?;
+        let manager = Manager::of(request, &principal);
         let client_id = client_id.as_str();
         let (user, account) = (principal.user, manager.account());
         // NUL is no character of any text that PostgreSQL could be asked for.
@@ -274,10 +258,9 @@ impl OAuthApps {
             return Err(client_not_found().into());
         }
         let revoking = app.store.revoke_oauth_client(user, account, client_id, app.now());
-        revoking.await.map_err(|error| match error {
-            StoreError::NotFound { .. } => client_not_found(),
-            other => Problem::from(other),
-        })?;
+        revoking
+            .await
+            .map_err(|error| or_absent(error, client_not_found))?;
         app.forget_credentials();
         app.audit(&record.about(client_id), AuditKind::OauthClientRevoked)
             .await?;
@@ -298,16 +281,9 @@ impl OAuthApps {
         /// How many at most: 50 unless given, 500 at most.
         Query(limit): Query<Param<u64>>,
     ) -> poem::Result<Json<Vec<GrantView>>> {
-        let manager = Manager::of(request, &principal)?;
+        let manager = Manager::of(request, &principal);
         refuse_unknown(request, &["after", "limit"])?;
-        let limit = limit.get().unwrap_or(PAGE_DEFAULT);
-        if !(1..=PAGE_MAX).contains(&limit) {
-            let detail = format!("limit must be between 1 and {PAGE_MAX}");
-            let error = FieldError::at_parameter("limit", detail.clone());
-            return Err(Problem::new(Code::InvalidRequest, detail)
-                .with_error(error)
-                .into());
-        }
+        let limit = page_limit(limit, PAGE_DEFAULT, PAGE_MAX)?;
         let grants = app
             .store
             .oauth_grants_of(principal.user, manager.account(), after.get(), limit, app.now())
@@ -330,14 +306,13 @@ impl OAuthApps {
         /// The grant's id.
         id: Path<String>,
     ) -> poem::Result<Revoked> {
-        let manager = Manager::of(request, &principal)?;
+        let manager = Manager::of(request, &principal);
         let grant: Uuid = id.parse().map_err(|_| grant_not_found())?;
         let (user, account) = (principal.user, manager.account());
         let revoking = app.store.revoke_oauth_grant(user, account, grant, app.now());
-        revoking.await.map_err(|error| match error {
-            StoreError::NotFound { .. } => grant_not_found(),
-            other => Problem::from(other),
-        })?;
+        revoking
+            .await
+            .map_err(|error| or_absent(error, grant_not_found))?;
         app.forget_credentials();
         app.audit(&record.about(&grant), AuditKind::OauthGrantRevoked)
             .await?;

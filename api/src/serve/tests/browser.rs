@@ -93,6 +93,23 @@ impl<'a> Browser<'a> {
     }
 
     pub(super) async fn send(&mut self, method: Method, path: &str, body: Option<&Value>) -> Answer {
+        let body = body.map(|body| ("application/json", body.to_string()));
+        self.send_as(method, path, body, true).await
+    }
+
+    /// Sends a form as a page does that has no script: the token stands in it, or not at all.
+    pub(super) async fn submit(&mut self, path: &str, form: String) -> Answer {
+        let body = Some(("application/x-www-form-urlencoded", form));
+        self.send_as(Method::POST, path, body, false).await
+    }
+
+    async fn send_as(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: Option<(&str, String)>,
+        is_by_script: bool,
+    ) -> Answer {
         let mut request = Request::builder()
             .method(method.clone())
             .uri_str(path)
@@ -105,14 +122,14 @@ impl<'a> Browser<'a> {
         if !pairs.is_empty() {
             request = request.header("cookie", pairs.join("; "));
         }
-        if method != Method::GET && !self.token.is_empty() {
+        if is_by_script && method != Method::GET && !self.token.is_empty() {
             request = request.header("x-csrf-token", &self.token);
         }
         for (name, value) in &self.headers {
             request = request.header(*name, value);
         }
         let request = match body {
-            Some(body) => request.content_type("application/json").body(body.to_string()),
+            Some((content_type, body)) => request.content_type(content_type).body(body),
             None => request.finish(),
         };
         let answer = self.site.answer(request).await;

@@ -153,4 +153,27 @@ store::testing::on_both! {
             assert_eq!(refused.response.header("x-frame-options"), Some("DENY"));
         }
     }
+
+    async fn whoever_has_no_credential_has_a_small_budget_and_probes_and_documents_none(test: TestStore) {
+        let site = site(test, &[("RATE_LIMIT_ANONYMOUS_PER_HOUR", "2"), ("CORS_ORIGINS", LISTED)]).await;
+        for (path, status) in [("/v2/account", 401), ("/nowhere", 404)] {
+            assert_eq!(ask(&site, Method::GET, path, &[]).await.status, status, "{path}");
+        }
+        for (method, path) in [(Method::GET, "/v2/account"), (Method::GET, "/nowhere"), (Method::GET, "/login"), (Method::POST, "/v2/orders")] {
+            let refused = ask(&site, method, path, &[]).await;
+            assert_eq!(refused.status, 429, "{path}: {}", refused.text);
+            assert!(refused.response.header("retry-after").is_some());
+        }
+        let unlimited = [
+            "/health", "/health/live", "/health/ready", "/openapi.json", "/docs/", "/docs/errors", "/docs/swagger-ui.css",
+            "/assets/pages.css", "/assets/logo.svg", "/.well-known/oauth-authorization-server",
+        ];
+        for path in unlimited {
+            let answer = ask(&site, Method::GET, path, &[]).await;
+            assert_eq!((answer.status.as_u16(), answer.response.header("ratelimit")), (200, None), "{path}");
+        }
+        let leave = preflight(&site, LISTED).await;
+        assert_eq!((leave.status.as_u16(), leave.response.header("ratelimit")), (200, None));
+        assert_eq!(site.get("/v2/account").await.status, 200, "a credential has a budget of its own");
+    }
 }

@@ -4,12 +4,14 @@
 use poem::Request;
 use poem::http::Method;
 use serde_json::{Value, json};
+use store::oauth::NewGrant;
 use store::testing::TestStore;
+use store::{Redemption, Role};
 
-use super::browser::Browser;
+use super::browser::{Browser, PASSWORD};
 use super::site::{Answer, Site, buy, rest};
 use crate::access::Scope;
-use crate::access::rules::{Rule, TABLE, Who, rule_of};
+use crate::access::rules::{Class, Rule, TABLE, Who, rule_of};
 use crate::serve::undocumented;
 
 /// Who asks.
@@ -20,21 +22,25 @@ enum Caller {
     KeyWithoutScopes,
     KeyWithAllScopes,
     KeyOfADeactivatedUser,
+    TokenWithAllScopes,
     StandardUser,
     StandardUserWithoutToken,
+    Admin,
     Superadmin,
     StaleSuperadmin,
     DeactivatedUser,
 }
 
-const CALLERS: [Caller; 10] = [
+const CALLERS: [Caller; 12] = [
     Caller::Nobody,
     Caller::WrongSecret,
     Caller::KeyWithoutScopes,
     Caller::KeyWithAllScopes,
     Caller::KeyOfADeactivatedUser,
+    Caller::TokenWithAllScopes,
     Caller::StandardUser,
     Caller::StandardUserWithoutToken,
+    Caller::Admin,
     Caller::Superadmin,
     Caller::StaleSuperadmin,
     Caller::DeactivatedUser,
@@ -50,14 +56,19 @@ fn expected(who: Who, is_change: bool, caller: Caller) -> Option<&'static str> {
         (Who::Anyone, _) => None,
         (_, C::Nobody | C::WrongSecret | C::KeyOfADeactivatedUser | C::DeactivatedUser) => NOT_AUTHORIZED,
         (_, C::StandardUserWithoutToken) if is_change => Some("csrf_refused"),
-        (Who::Credential(None), _) | (Who::Credential(Some(_)), C::KeyWithAllScopes) => None,
+        (Who::Credential(None), _) => None,
+        (Who::Credential(Some(_)), C::KeyWithAllScopes | C::TokenWithAllScopes) => None,
         (Who::Credential(Some(_)), C::KeyWithoutScopes) => Some("insufficient_scope"),
         (Who::Credential(Some(_)), _) => None,
-        (Who::Session | Who::Administrator(_), C::KeyWithoutScopes | C::KeyWithAllScopes) => NOT_AUTHORIZED,
+        (Who::Session, C::KeyWithoutScopes | C::KeyWithAllScopes | C::TokenWithAllScopes) => NOT_AUTHORIZED,
+        (Who::Administrator(_), C::KeyWithoutScopes | C::KeyWithAllScopes | C::TokenWithAllScopes) => {
+            NOT_AUTHORIZED
+        }
         (Who::Session, _) => None,
         (Who::Administrator(_), C::StandardUser | C::StandardUserWithoutToken) => Some("role_not_allowed"),
         (Who::Administrator(_), C::StaleSuperadmin) => Some("stale_session"),
-        (Who::Administrator(_), C::Superadmin) => None,
+        (Who::Administrator(Role::Superadmin), C::Admin) => Some("role_not_allowed"),
+        (Who::Administrator(_), C::Admin | C::Superadmin) => None,
     }
 }
 
@@ -121,7 +132,9 @@ struct Callers<'a> {
     without_scopes: (String, String),
     with_all_scopes: (String, String),
     of_deactivated: (String, String),
+    token: String,
     standard: Browser<'a>,
+    admin: Browser<'a>,
     superadmin: Browser<'a>,
     stale: Browser<'a>,
     deactivated: Browser<'a>,
@@ -131,7 +144,9 @@ impl<'a> Callers<'a> {
     async fn of(site: &'a Site) -> Self {
         let stale = site.superadmin().await;
         site.advance(chrono::TimeDelta::minutes(16));
-        let superadmin = Browser::logged_in(site, "owner@example.org").await;
+        let mut superadmin = Browser::logged_in(site, "owner@example.org").await;
+        let admin = json!({"email": "admin@example.com", "password": PASSWORD, "role": "admin"});
+        assert_eq!(superadmin.post("/admin/users", &admin).await.status, 201);
         let mut deactivated = Browser::registered(site, "gone@example.com").await;
         let of_deactivated = key(&mut deactivated, &[]).await;
         let id = deactivated.get("/auth/me").await.json()["id"]
@@ -143,13 +158,16 @@ impl<'a> Callers<'a> {
             without_scopes: Default::default(),
             with_all_scopes: Default::default(),
             of_deactivated,
+            token: String::new(),
             standard: Browser::registered(site, "anna@example.com").await,
+            admin: Browser::logged_in(site, "admin@example.com").await,
             superadmin,
             stale,
             deactivated,
         };
         callers.without_scopes = key(&mut callers.standard, &[]).await;
         callers.with_all_scopes = key(&mut callers.standard, &Scope::ALL.map(Scope::as_str)).await;
+        callers.token = token(&mut callers.standard).await;
         let off = callers
             .superadmin
             .patch(&format!("/admin/users/{id}"), &json!({"is_active": false}))
@@ -173,6 +191,14 @@ impl<'a> Callers<'a> {
             Caller::KeyWithoutScopes => by_key(&self.without_scopes),
             Caller::KeyWithAllScopes => by_key(&self.with_all_scopes),
             Caller::KeyOfADeactivatedUser => by_key(&self.of_deactivated),
+            Caller::TokenWithAllScopes => {
+                let request = Request::builder().method(method.clone()).uri_str(path);
+                let bearer = format!("Bearer {}", self.token);
+                let request = request
+                    .header("authorization", bearer)
+                    .content_type("application/json");
+                return self.site.answer(request.body("{}")).await;
+            }
             Caller::StandardUser => return self.standard.send(method.clone(), path, Some(&body)).await,
             Caller::StandardUserWithoutToken => {
                 let token = std::mem::take(&mut self.standard.token);
@@ -180,6 +206,7 @@ impl<'a> Callers<'a> {
                 self.standard.token = token;
                 return answer;
             }
+            Caller::Admin => return self.admin.send(method.clone(), path, Some(&body)).await,
             Caller::Superadmin => return self.superadmin.send(method.clone(), path, Some(&body)).await,
             Caller::StaleSuperadmin => return self.stale.send(method.clone(), path, Some(&body)).await,
             Caller::DeactivatedUser => return self.deactivated.send(method.clone(), path, Some(&body)).await,
@@ -198,6 +225,49 @@ async fn key(browser: &mut Browser<'_>, scopes: &[&str]) -> (String, String) {
     let made = made.json();
     let text = |name: &str| made[name].as_str().unwrap().to_owned();
     (text("key_id"), text("secret_key"))
+}
+
+/// A token of an app of `browser`'s that may do everything.
+async fn token(browser: &mut Browser<'_>) -> String {
+    let app = json!({
+        "name": "matrix", "client_type": "confidential", "scopes": Scope::ALL.map(Scope::as_str),
+        "grant_types": ["client_credentials"],
+    });
+    let made = browser.post("/oauth/clients", &app).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let made = made.json();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let form = format!(
+        "grant_type=client_credentials&scope={}&client_id={}&client_secret={}",
+        Scope::ALL.map(Scope::as_str).join("+"),
+        text(&made["client"]["client_id"]),
+        text(&made["client_secret"])
+    );
+    let issued = browser.submit("/oauth/token", form).await;
+    assert_eq!(issued.status, 200, "{}", issued.text);
+    text(&issued.json()["access_token"])
+}
+
+/// An app that the owner of `site` has connected.
+async fn grant(site: &Site, client_id: &str) -> String {
+    let client = site.store.oauth_client(client_id).await.unwrap().unwrap();
+    let new = NewGrant {
+        client: client.id,
+        user: client.owner,
+        account: site.account,
+        scopes: Vec::new(),
+        redirect_uri: None,
+        code_challenge: "x".repeat(43),
+    };
+    let made = site.store.create_oauth_grant(&new, site.now).await.unwrap();
+    let code = platform::secrets::sha256(&made.code);
+    let redeemed = site
+        .store
+        .redeem_oauth_code(code, |_| true, site.now)
+        .await
+        .unwrap();
+    assert!(matches!(redeemed, Redemption::Redeemed(_)), "{redeemed:?}");
+    made.grant.to_string()
 }
 
 store::testing::on_both! {
@@ -229,40 +299,91 @@ store::testing::on_both! {
 
     async fn objects_of_another_user_and_of_another_account_are_not_there(test: TestStore) {
         let site = Site::over(test).await;
-        let mut anna = Browser::registered(&site, "anna@example.com").await;
+        let mut anna = site.superadmin().await;
         let mut ben = Browser::registered(&site, "ben@example.com").await;
-        let id = |answer: &Answer| answer.json()["id"].as_str().unwrap().to_owned();
-        let order = format!("/v2/orders/{}", id(&anna.post("/v2/orders", &rest()).await));
-        let client_id = anna.get(&order).await.json()["client_order_id"].as_str().unwrap().to_owned();
-        let key = format!("/auth/keys/{}", id(&anna.post("/auth/keys", &json!({"name": "bot"})).await));
-        let session = format!("/auth/sessions/{}", anna.get("/auth/me").await.json()["session_id"].as_str().unwrap());
-        let user = format!("/admin/users/{}", id(&anna.get("/auth/me").await));
-        let first = anna.get("/auth/me").await.json()["accounts"][0]["id"].as_str().unwrap().to_owned();
-        let second = site.another_account(&first).await;
-        let by_client_id = format!("/v2/orders:by_client_order_id?client_order_id={client_id}");
-        let questions = [
-            (Method::GET, order.clone()),
-            (Method::GET, by_client_id),
-            (Method::PATCH, order.clone()),
-            (Method::DELETE, order.clone()),
-            (Method::DELETE, key),
+        let id = |answer: &Answer| {
+            assert!(answer.status.is_success(), "{}", answer.text);
+            answer.json()["id"].as_str().unwrap().to_owned()
+        };
+        let me = anna.get("/auth/me").await.json();
+        let order = id(&anna.post("/v2/orders", &rest()).await);
+        let by_client_id = anna.get(&format!("/v2/orders/{order}")).await.json()["client_order_id"].take();
+        let by_client_id = format!("/v2/orders:by_client_order_id?client_order_id={}", by_client_id.as_str().unwrap());
+        site.own("MSFT", "1", "1").await;
+        let trigger = id(&anna.post("/v2/triggers", &json!({"symbol": "MSFT", "stop_price": "0.5"})).await);
+        let app = json!({"name": "App", "client_type": "public", "redirect_uris": ["https://a.example/cb"]});
+        let app = anna.post("/oauth/clients", &app).await.json()["client"]["client_id"].take();
+        let app = app.as_str().unwrap();
+        let objects = [
+            ("/v2/orders/{id}", order.as_str()),
+            ("/v2/positions/{key}", "MSFT"),
+            ("/v2/triggers/{id}", &trigger),
+            ("/auth/keys/{id}", &id(&anna.post("/auth/keys", &json!({"name": "bot"})).await)),
+            ("/auth/sessions/{id}", me["session_id"].as_str().unwrap()),
+            ("/oauth/clients/{client_id}", app),
+            ("/oauth/grants/{id}", &grant(&site, app).await),
+            ("/admin/users/{id}", me["id"].as_str().unwrap()),
         ];
-        let mut elsewhere = Browser::logged_in(&site, "anna@example.com").await;
+        let second = site.another_account(&site.account.to_string()).await;
+        let mut elsewhere = Browser::logged_in(&site, "owner@example.org").await;
         elsewhere.headers = vec![("arbion-account", second)];
-        for (method, path) in &questions {
+        for (method, pattern, _, _) in operations() {
+            // Instruments are everybody's.
+            if !pattern.contains('{') || pattern == "/v2/assets/{key}" {
+                continue;
+            }
+            let object = objects.iter().find(|(known, _)| *known == pattern);
+            let (_, object) = object.unwrap_or_else(|| panic!("nobody asks for another's {pattern}"));
+            let path = format!("{}{object}", pattern.split('{').next().unwrap());
             let body = (method == Method::PATCH).then(|| json!({"limit_price": "2"}));
-            for stranger in [&mut ben, &mut elsewhere] {
-                let answer = stranger.send(method.clone(), path, body.as_ref()).await;
+            let answer = ben.send(method.clone(), &path, body.as_ref()).await;
+            let status = if pattern.starts_with("/admin/") { 403 } else { 404 };
+            assert_eq!(answer.status, status, "{method} {path}: {}", answer.text);
+            if pattern.starts_with("/v2/") || pattern.starts_with("/auth/keys") {
+                let answer = elsewhere.send(method.clone(), &path, body.as_ref()).await;
                 assert_eq!(answer.status, 404, "{method} {path}: {}", answer.text);
             }
         }
-        assert_eq!(ben.delete(&session).await.status, 404);
-        assert_eq!(ben.get(&user).await.status, 403);
-        assert_eq!(anna.get(&order).await.json()["status"], "accepted");
-        // What is asked of all orders at once does not reach those of others.
-        assert_eq!(ben.delete("/v2/orders").await.json(), json!([]));
-        assert_eq!(anna.get(&order).await.json()["status"], "accepted");
-        assert_eq!(ben.get("/v2/events").await.json()["events"], Value::Array(Vec::new()));
+        for stranger in [&mut ben, &mut elsewhere] {
+            assert_eq!(stranger.get(&by_client_id).await.status, 404);
+            // What is asked of all at once does not reach those of others.
+            assert_eq!(stranger.delete("/v2/orders").await.json(), json!([]));
+            assert_eq!(stranger.delete("/v2/positions").await.json(), json!([]));
+            for list in ["/v2/orders?status=all", "/v2/positions", "/v2/triggers", "/auth/keys"] {
+                assert_eq!(stranger.get(list).await.json(), json!([]), "{list}");
+            }
+            assert_eq!(stranger.get("/v2/events").await.json()["events"], json!([]));
+        }
+        for list in ["/oauth/clients", "/oauth/grants"] {
+            assert_eq!(ben.get(list).await.json(), json!([]), "{list}");
+        }
+        // Everything of hers is as it was.
+        assert_eq!(anna.get(&format!("/v2/orders/{order}")).await.json()["status"], "accepted");
+        assert_eq!(anna.get(&format!("/v2/triggers/{trigger}")).await.json()["state"], "armed");
+        for list in ["/v2/positions", "/oauth/clients", "/oauth/grants"] {
+            assert_eq!(anna.get(list).await.json().as_array().unwrap().len(), 1, "{list}");
+        }
         assert_eq!(ben.post("/v2/orders", &buy()).await.status, 200);
+    }
+
+    async fn every_form_of_a_page_needs_the_token_of_its_session(test: TestStore) {
+        let site = Site::over(test).await;
+        let mut anna = Browser::registered(&site, "anna@example.com").await;
+        let ben = Browser::registered(&site, "ben@example.com").await;
+        let mut asked = 0;
+        for (path, _) in undocumented().filter(|(_, methods)| methods.contains(&"POST")) {
+            let rule = rule_of(&Method::POST, path).unwrap();
+            // Clients prove themselves; a cookie means nothing to them.
+            if rule.class == Class::Token {
+                continue;
+            }
+            asked += 1;
+            for form in [String::new(), "csrf_token=x".to_owned(), format!("csrf_token={}", ben.token)] {
+                let refused = anna.submit(path, form).await;
+                assert_eq!(refused.status, 403, "{path}: {}", refused.text);
+            }
+        }
+        assert_eq!(asked, 5, "login, registration, logout, access and consent");
+        assert_eq!(anna.get("/auth/me").await.status, 200, "nothing has ended her session");
     }
 }

@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 use platform::Config;
 use poem::http::Method;
 use serde_json::{Value, json};
+use store::KEYS_MAX;
 use store::testing::TestStore;
 
 use super::browser::{Browser, PASSWORD};
@@ -54,11 +55,141 @@ store::testing::on_both! {
         assert_error(&wrong, 401, "wrong_password");
         assert_eq!(without_ids(&wrong), without_ids(&unknown));
         assert_eq!(stranger.cookie(SESSION), None);
-        // The victim is not locked out: the right password works at once.
-        for _ in 0..3 {
-            stranger.enter("/auth/login", ANNA, "not the password of anna").await;
+        // The same work, too: every attempt costs one hash.
+        for (email, password) in [(ANNA, PASSWORD), (ANNA, "not the password of anna"), (BEN, PASSWORD)] {
+            let before = site.app.passwords.done();
+            stranger = Browser::open(&site).await;
+            stranger.enter("/auth/login", email, password).await;
+            assert_eq!(site.app.passwords.done(), before + 1, "{email}");
         }
+    }
+
+    async fn lock_out_is_by_delay_and_the_right_password_works_at_once(test: TestStore) {
+        let site = Site::over(test).await;
+        Browser::registered(&site, ANNA).await;
+        let mut stranger = Browser::open(&site).await;
+        for _ in 0..6 {
+            let wrong = stranger.enter("/auth/login", ANNA, "not the password of anna").await;
+            assert_error(&wrong, 401, "wrong_password");
+        }
+        // They were noted: another one from the same place would wait.
+        let nowhere = std::net::Ipv4Addr::UNSPECIFIED.into();
+        assert!(!site.app.failures.failed(ANNA, nowhere, site.now).is_zero());
         assert_eq!(stranger.enter("/auth/login", ANNA, PASSWORD).await.status, 200);
+    }
+
+    async fn strangers_cannot_keep_a_person_out_of_a_browser_that_is_known(test: TestStore) {
+        let doors = &[("RATE_LIMIT_LOGIN_PER_MINUTE", "3"), ("TRUSTED_PROXIES", "0.0.0.0")];
+        let site = Site::with(test, Differences { doors, ..Differences::default() }).await;
+        let from = |address: &str| vec![("x-forwarded-for", address.to_owned())];
+        let mut anna = Browser::registered(&site, ANNA).await;
+        anna.headers = from("192.0.2.1");
+        assert_eq!(anna.post("/auth/logout", &json!({})).await.status, 204);
+        for address in ["203.0.113.1", "203.0.113.2", "203.0.113.3"] {
+            let mut stranger = Browser::open(&site).await;
+            stranger.headers = from(address);
+            assert_error(&stranger.enter("/auth/login", ANNA, "a wrong guess of a password").await, 401, "wrong_password");
+        }
+        // Three attempts a minute to one account, wherever they come from.
+        let mut stranger = Browser::open(&site).await;
+        stranger.headers = from("203.0.113.4");
+        assert_error(&stranger.enter("/auth/login", ANNA, PASSWORD).await, 429, "rate_limited");
+        // Her own browser was let in before: it has a budget of its own, and only for her account.
+        anna.token = anna.get("/auth/csrf").await.json()["csrf_token"].as_str().unwrap().to_owned();
+        let mut thief = Browser::open(&site).await;
+        thief.plant("arbion-device", anna.cookie("arbion-device").unwrap());
+        thief.headers = from("203.0.113.5");
+        assert_error(&thief.enter("/auth/login", BEN, PASSWORD).await, 401, "wrong_password");
+        assert_eq!(anna.enter("/auth/login", ANNA, PASSWORD).await.status, 200);
+    }
+
+    async fn another_site_uses_up_nobody_s_logins_and_registrations(test: TestStore) {
+        let doors = &[("RATE_LIMIT_LOGIN_PER_MINUTE", "1"), ("RATE_LIMIT_REGISTRATION_PER_HOUR", "1")];
+        let site = Site::with(test, Differences { doors, ..Differences::default() }).await;
+        let mut victim = Browser::open(&site).await;
+        let token = std::mem::take(&mut victim.token);
+        for path in ["/auth/login", "/auth/register"] {
+            for _ in 0..3 {
+                assert_error(&victim.enter(path, ANNA, PASSWORD).await, 403, "csrf_refused");
+            }
+        }
+        victim.token = token;
+        assert_eq!(victim.enter("/auth/register", ANNA, PASSWORD).await.status, 201);
+    }
+
+    async fn an_outage_is_no_reason_to_turn_anybody_away_afterwards(test: TestStore) {
+        let doors = &[("RATE_LIMIT_ANONYMOUS_PER_HOUR", "1"), ("RATE_LIMIT_ANONYMOUS_PER_DAY", "1")];
+        let site = Site::with(test, Differences { doors, ..Differences::default() }).await;
+        test.take_away("credentials").await;
+        for _ in 0..3 {
+            let answer = site.get("/v2/account").await;
+            assert!(answer.status.is_server_error(), "{}", answer.text);
+        }
+    }
+
+    async fn a_page_that_fails_is_a_page_and_says_when_to_come_back(test: TestStore) {
+        let doors = &[("RATE_LIMIT_LOGIN_PER_MINUTE", "1")];
+        let site = Site::with(test, Differences { doors, ..Differences::default() }).await;
+        let mut visitor = Browser::open(&site).await;
+        let form = |email: &str| format!("csrf_token={}&email={email}&password=a+wrong+guess", visitor.token);
+        let (nul, again) = (form("%00"), form("a@b"));
+        let wrong = visitor.submit("/login", nul).await;
+        assert_eq!(wrong.status, 401, "{}", wrong.text);
+        let limited = visitor.submit("/login", again).await;
+        assert_eq!(limited.status, 429, "{}", limited.text);
+        assert_eq!(limited.response.content_type(), Some("text/html; charset=utf-8"));
+        assert!(limited.response.header("retry-after").is_some() && limited.response.header("ratelimit").is_some());
+        for path in ["/access/revoke", "/oauth/authorize"] {
+            let mut anna = Browser::registered(&site, &format!("{}@example.com", path.len())).await;
+            let nonsense = anna.submit(path, "csrf_token=x&kind=nothing".to_owned()).await;
+            assert_eq!(nonsense.response.content_type(), Some("text/html; charset=utf-8"), "{path}");
+            assert_eq!(nonsense.status, 403, "{path}: the token is not the session's");
+        }
+    }
+
+    async fn everything_that_a_person_does_is_on_record(test: TestStore) {
+        let site = Site::over(test).await;
+        let mut anna = Browser::registered(&site, ANNA).await;
+        let mut root = site.superadmin().await;
+        let id = anna.get("/auth/me").await.json()["id"].as_str().unwrap().to_owned();
+        let user = format!("/admin/users/{id}");
+        let key = anna.post("/auth/keys", &json!({"name": "bot"})).await.json();
+        let path = format!("/auth/keys/{}", key["id"].as_str().unwrap());
+        assert_eq!(anna.delete(&path).await.status, 204);
+        let app = json!({"name": "App", "client_type": "public", "redirect_uris": ["https://a.example/cb"]});
+        let client = anna.post("/oauth/clients", &app).await.json()["client"]["client_id"].as_str().unwrap().to_owned();
+        assert_eq!(anna.delete(&format!("/oauth/clients/{client}")).await.status, 204);
+        let change = json!({"current_password": PASSWORD, "new_password": "eleven green walking trees"});
+        let changed = anna.post("/auth/password", &change).await;
+        anna.take_token(&changed);
+        assert_eq!(anna.delete("/auth/sessions").await.status, 204);
+        anna.enter("/auth/login", ANNA, "a wrong guess of a password").await;
+        assert_eq!(anna.post("/auth/logout", &json!({})).await.status, 204);
+        for body in [json!({"role": "admin", "day_notional": "5"}), json!({"is_active": false}), json!({"is_active": true})] {
+            assert_eq!(root.patch(&user, &body).await.status, 200);
+        }
+        let events = root.get("/admin/audit?limit=200").await.json()["events"].clone();
+        for (kind, subject) in [
+            ("registered", None),
+            ("login_succeeded", None),
+            ("login_failed", Some(ANNA)),
+            ("logged_out", None),
+            ("password_changed", None),
+            ("session_revoked", Some("all others")),
+            ("api_key_created", key["key_id"].as_str()),
+            ("api_key_revoked", key["id"].as_str()),
+            ("oauth_client_registered", Some(client.as_str())),
+            ("oauth_client_revoked", Some(client.as_str())),
+            ("role_changed", Some(id.as_str())),
+            ("limits_changed", Some(id.as_str())),
+            ("user_deactivated", Some(id.as_str())),
+            ("user_reactivated", Some(id.as_str())),
+        ] {
+            let is_it = |event: &&Value| event["kind"] == kind && event["subject"].as_str() == subject;
+            let found = events.as_array().unwrap().iter().find(is_it);
+            let event = found.unwrap_or_else(|| panic!("{kind} {subject:?} is not in {events}"));
+            assert!(event["ip"].is_string() && event["request_id"].is_string(), "{event}");
+        }
     }
 
     async fn csrf_from_another_origin_changes_nothing(test: TestStore) {
@@ -252,6 +383,14 @@ store::testing::on_both! {
         let made = made.json();
         let key = (made["key_id"].as_str().unwrap(), made["secret_key"].as_str().unwrap());
         assert_eq!(site.with_key(key, Method::POST, "/v2/orders", &buy()).await.status, 200);
+        let mut last_used = Value::Null;
+        for _ in 0..1_000 {
+            last_used = anna.get("/auth/keys").await.json()[0]["last_used_at"].clone();
+            if !last_used.is_null() {
+                break;
+            }
+        }
+        assert!(last_used.is_string(), "it is noted beside the request");
         let stop = json!({"symbol": "BTC/USD", "stop_price": "1"});
         assert_error(&site.with_key(key, Method::POST, "/v2/triggers", &stop).await, 403, "insufficient_scope");
         let listed = anna.get("/auth/keys").await;
@@ -266,6 +405,10 @@ store::testing::on_both! {
         let bound = anna.post("/auth/keys", &bound).await.json();
         let bound = (bound["key_id"].as_str().unwrap(), bound["secret_key"].as_str().unwrap());
         assert_error(&site.with_key(bound, Method::GET, "/v2/account", &json!({})).await, 403, "address_not_allowed");
+        let here = json!({"name": "here", "allowed_ips": ["0.0.0.0/32"]});
+        let here = anna.post("/auth/keys", &here).await.json();
+        let here = (here["key_id"].as_str().unwrap(), here["secret_key"].as_str().unwrap());
+        assert_eq!(site.with_key(here, Method::GET, "/v2/account", &json!({})).await.status, 200);
         let soon = json!({"name": "soon", "expires_at": site.later(60).to_rfc3339()});
         let soon = anna.post("/auth/keys", &soon).await.json();
         let soon = (soon["key_id"].as_str().unwrap(), soon["secret_key"].as_str().unwrap());
@@ -291,6 +434,27 @@ store::testing::on_both! {
         assert_error(&admin.patch(&path, &json!({"role": "superadmin"})).await, 403, "role_not_allowed");
         assert_error(&admin.post("/admin/users", &json!({"email": BEN, "password": PASSWORD, "role": "admin"})).await, 403, "role_not_allowed");
         assert_eq!(admin.post("/admin/users", &json!({"email": BEN, "password": PASSWORD})).await.status, 201);
+    }
+
+    async fn an_account_has_so_many_keys_and_pages_show_them_all(test: TestStore) {
+        let site = Site::over(test).await;
+        let mut anna = Browser::registered(&site, ANNA).await;
+        for number in 0..KEYS_MAX {
+            let made = anna.post("/auth/keys", &json!({"name": number.to_string()})).await;
+            assert_eq!(made.status, 201, "{}", made.text);
+        }
+        assert_error(&anna.post("/auth/keys", &json!({"name": "more"})).await, 409, "too_many_keys");
+        let mut names = Vec::new();
+        let mut after = String::new();
+        loop {
+            let page = anna.get(&format!("/auth/keys?limit=100{after}")).await.json();
+            let page = page.as_array().unwrap().clone();
+            let Some(last) = page.last() else { break };
+            after = format!("&after={}", last["id"].as_str().unwrap());
+            names.extend(page.iter().map(|key| key["name"].as_str().unwrap().parse::<u64>().unwrap()));
+        }
+        assert_eq!(names, (0..KEYS_MAX).rev().collect::<Vec<_>>());
+        assert_error(&anna.get("/auth/keys?limit=101").await, 422, "invalid_request");
     }
 
     async fn scope_escalation_by_a_key_that_makes_keys_is_refused(test: TestStore) {

@@ -249,15 +249,14 @@ impl Site {
 
     /// The first superadmin, who has a password now and has just logged in.
     pub(super) async fn superadmin(&self) -> Browser<'_> {
-        let owner = self
-            .store
-            .account_view(self.account)
-            .await
-            .unwrap()
-            .unwrap()
-            .user_id;
         let hash = Passwords::default().hash(&PASSWORD.into()).await.unwrap();
-        self.store.set_first_password(owner, &hash).await.unwrap();
+        let options = BootstrapOptions {
+            email: "owner@example.org".into(),
+            password_hash: Some(hash),
+            starting_cash: Decimal::from(100_000),
+            now: self.now,
+        };
+        self.store.bootstrap(&options).await.unwrap();
         Browser::logged_in(self, "owner@example.org").await
     }
 

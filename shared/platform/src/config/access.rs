@@ -124,10 +124,18 @@ impl Access {
                 "SESSION_SAMESITE",
                 [("lax", SameSite::Lax), ("none", SameSite::None)],
             ),
-            session_idle_minutes: reader.whole("SESSION_IDLE_MINUTES", 1, 43_200),
+            // The last use is known to a minute: sessions that end sooner would end in use.
+            session_idle_minutes: reader.whole("SESSION_IDLE_MINUTES", 2, 43_200),
             session_max_hours: reader.whole("SESSION_MAX_HOURS", 1, 8_760),
             rate_limits: RateLimits::read(reader),
         };
+        let is_plain = access
+            .public_url
+            .as_ref()
+            .is_some_and(|url| !url.starts_with("https://"));
+        if is_production && is_plain && access.plain_http != PlainHttp::Allow {
+            reader.refuse("PUBLIC_URL", Fault::NotHttps);
+        }
         if access.session_same_site == SameSite::None && access.cors_origins.is_empty() {
             reader.refuse(
                 "SESSION_SAMESITE",

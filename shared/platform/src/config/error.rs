@@ -102,6 +102,9 @@ pub enum Fault {
         "must be an origin: http:// or https://, a host in lower case, a port where it is not the usual one"
     )]
     NotAnOrigin,
+    /// Cookies and tokens would cross the network in plain text.
+    #[error("must start with https:// in production, unless PLAIN_HTTP is allow")]
+    NotHttps,
     /// Not a list of networks.
     #[error("must be IP addresses or networks, separated by commas")]
     NotNetworks,

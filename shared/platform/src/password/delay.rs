@@ -17,6 +17,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use ipnet::{IpNet, Ipv6Net};
 
+use crate::email;
 use crate::secrets::sha256;
 
 /// Failures that cost nothing.
@@ -82,7 +83,7 @@ impl LoginDelay {
 
 /// One size, however long a text someone sends.
 fn name_of(account: &str) -> [u8; 32] {
-    sha256(account.trim().to_lowercase())
+    sha256(email::normal(account))
 }
 
 /// The network of a client: of IPv6 the 64 bits that one subscriber has.

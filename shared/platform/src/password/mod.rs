@@ -14,6 +14,7 @@ mod policy;
 mod tests;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::available_parallelism;
 
 use argon2::password_hash::phc::PasswordHash;
@@ -68,6 +69,7 @@ pub struct Passwords {
     /// Whoever runs or waits.
     admitted: Arc<Semaphore>,
     running: Arc<Semaphore>,
+    done: Arc<AtomicU64>,
 }
 
 impl Default for Passwords {
@@ -84,6 +86,7 @@ impl Passwords {
         Self {
             admitted: Arc::new(Semaphore::new(concurrency.saturating_mul(1 + WAITING_FOR_EACH))),
             running: Arc::new(Semaphore::new(concurrency)),
+            done: Arc::default(),
         }
     }
 
@@ -113,6 +116,11 @@ impl Passwords {
         self.run(move || verify(&password, stored.as_ref())).await
     }
 
+    /// How many passwords were hashed or verified so far.
+    pub fn done(&self) -> u64 {
+        self.done.load(Ordering::Relaxed)
+    }
+
     async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -122,8 +130,10 @@ impl Passwords {
         let running = Arc::clone(&self.running).acquire_owned().await;
         let running = running.map_err(|_| PasswordError::Failed)?;
         // A thread that has begun goes on when its request is gone, so the places stay taken until it is done.
+        let done = Arc::clone(&self.done);
         let task = tokio::task::spawn_blocking(move || {
             let result = work();
+            done.fetch_add(1, Ordering::Relaxed);
             drop((admitted, running));
             result
         });

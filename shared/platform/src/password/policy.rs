@@ -9,6 +9,7 @@ use thiserror::Error;
 use zxcvbn::{Score, zxcvbn};
 
 use super::normal;
+use crate::email;
 
 /// The fewest characters.
 pub const CHARACTERS_MIN: usize = 12;
@@ -49,7 +50,7 @@ pub fn check(password: &SecretString, email: &str) -> Result<(), WeakPassword> {
         return Err(WeakPassword::TooShort);
     }
     let email = email.trim();
-    if password.trim().to_lowercase() == email.to_lowercase() {
+    if email::normal(password) == email::normal(email) {
         return Err(WeakPassword::IsEmail);
     }
     let judged: String = password.chars().take(JUDGED_MAX).collect();

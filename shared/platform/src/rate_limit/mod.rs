@@ -18,7 +18,8 @@
 //! 4. A script that timed out may have run: then a request is counted once in Redis and once in memory. That is harmless:
 //!    it can only make a limit stricter by that one request.
 //! 5. Without Redis every process counts for itself, in a bounded table. When Redis is back, that table is forgotten.
-//! 6. Redis sees no address, e-mail or id, only their hashes.
+//! 6. Redis sees hashes of addresses, e-mails and ids, never these themselves. That keeps them out of sight, not secret:
+//!    whoever reads Redis can guess an address and compare its hash.
 
 mod memory;
 pub mod policies;

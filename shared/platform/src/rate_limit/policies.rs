@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Check, Policy};
 use crate::config::RateLimits;
+use crate::email;
 
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
@@ -44,7 +45,7 @@ impl Policies {
     /// A login to the account of `email`, whether or not the e-mail is known: an unknown one is counted like any other, so
     /// that the answers tell nothing. Case does not matter.
     pub fn login_to(&self, email: &str) -> Vec<Check> {
-        let account = email.trim().to_lowercase();
+        let account = email::normal(email);
         vec![check(
             "login-account",
             self.limits.login_per_minute,

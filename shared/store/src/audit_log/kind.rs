@@ -60,6 +60,8 @@ kinds! {
     OauthGrantRevoked = "oauth_grant_revoked",
     /// An authorization code came a second time.
     OauthCodeReplayed = "oauth_code_replayed",
+    /// An authorization code was brought by one that it was not made for.
+    OauthCodeMisused = "oauth_code_misused",
     /// A refresh token came a second time.
     OauthRefreshReused = "oauth_refresh_reused",
     /// A request without the token of its session, or from another origin, was refused.
@@ -86,7 +88,7 @@ mod tests {
     #[test]
     fn every_kind_has_its_own_word_and_is_found_by_it() {
         let words: BTreeSet<_> = AuditKind::ALL.iter().map(|kind| kind.as_str()).collect();
-        assert_eq!(words.len(), 22);
+        assert_eq!(words.len(), 23);
         for kind in AuditKind::ALL {
             assert_eq!(AuditKind::of(kind.as_str()), Some(*kind));
             let is_plain = |letter: char| letter.is_ascii_lowercase() || letter == '_';

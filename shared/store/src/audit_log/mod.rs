@@ -3,7 +3,8 @@
 //! Reading order: [`kind`] (what there is to record), this file (recording it), `words` (what text may hold), [`page`]
 //! (reading it), [`seal`] (making sure that nobody rewrites it).
 //!
-//! 1. An event is recorded in the transaction of what it tells of ([`Store::audit_within`]): both happen or neither.
+//! 1. With [`Store::audit_within`] an event is recorded in the transaction of what it tells of: both happen or neither.
+//!    [`Store::audit`] records by itself what changes nothing else (a failed login), or has happened already.
 //! 2. Rows are added, never changed, never deleted; numbers within a chain have no gaps.
 //! 3. The row of the chain is locked until the transaction ends. It is the last lock that a transaction takes: record when
 //!    everything else is done.
@@ -88,7 +89,7 @@ ON CONFLICT (chain_id) DO UPDATE SET last_seq = chain.last_seq + 1
 RETURNING last_seq";
 
 impl Store {
-    /// Records `event` by itself. Answers its number within its chain.
+    /// Records `event` by itself: of what changes nothing else, or has happened already. Answers its number within its chain.
     pub async fn audit(&self, event: &AuditEvent) -> Result<i64, StoreError> {
         self.transaction("audit", async |tx| self.audit_within(&tx, event).await)
             .await

@@ -15,7 +15,8 @@ use uuid::Uuid;
 use super::{Issued, OWN, TokenKind, hash_of, issue, issued, words};
 use crate::codes::random_code;
 use crate::entity::{accounts, oauth_clients, oauth_grants};
-use crate::{Store, StoreError};
+use crate::users::lock_user;
+use crate::{AuditEvent, Store, StoreError};
 
 /// How many clients one person has at most, so that every list of them is short.
 pub const CLIENTS_MAX: u64 = 100;
@@ -149,20 +150,23 @@ impl OAuthClient {
 }
 
 impl Store {
-    /// Registers an app.
+    /// Registers an app and puts `event` on record, both or neither; the event's subject becomes the client's public name.
     ///
     /// Fails with [`StoreError::NotFound`] when the account is another user's.
     pub async fn register_oauth_client(
         &self,
         new: &NewClient,
         now: DateTime<Utc>,
+        event: Option<AuditEvent>,
     ) -> Result<Registration, StoreError> {
         let (client_id, secret) = self
             .transaction("register_oauth_client", async |tx| {
+                // Locked, so that registrations of one user count each other, whichever account they name.
+                lock_user(&tx, new.user).await?;
                 let account = accounts::Entity::find_by_id(new.account.0)
-                    .filter(accounts::Column::UserId.eq(new.user.0));
-                // Locked, so that registrations of one account count each other.
-                let account = account.lock(LockType::NoKeyUpdate).one(&*tx).await?;
+                    .filter(accounts::Column::UserId.eq(new.user.0))
+                    .one(&*tx)
+                    .await?;
                 account.ok_or(StoreError::NotFound { table: "accounts" })?;
                 let present = oauth_clients::Entity::find()
                     .filter(oauth_clients::Column::UserId.eq(new.user.0))
@@ -174,8 +178,15 @@ impl Store {
                 }
                 let secret = new.is_confidential.then(new_token);
                 let row = client_row(new, secret.as_deref(), now);
-                let row = row.insert(&*tx).await?;
-                Ok((Some(row.client_id), secret))
+                let client_id = row.insert(&*tx).await?.client_id;
+                if let Some(event) = &event {
+                    let event = AuditEvent {
+                        subject: Some(client_id.clone()),
+                        ..event.clone()
+                    };
+                    self.audit_within(&tx, &event).await?;
+                }
+                Ok((Some(client_id), secret))
             })
             .await?;
         let Some(client_id) = client_id else {

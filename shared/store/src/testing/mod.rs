@@ -20,6 +20,7 @@
 )]
 
 mod log;
+mod people;
 mod server;
 
 use std::ops::Deref;
@@ -29,6 +30,7 @@ use chrono::{DateTime, Utc};
 use domain::asset::{Asset, AssetClass};
 use domain::id::{AccountId, ConnectionId, UserId};
 use rust_decimal::Decimal;
+use sea_orm::ConnectionTrait as _;
 use tempfile::TempDir;
 
 use crate::users::Role;
@@ -116,6 +118,12 @@ impl TestStore {
     /// The store of another process on the same database.
     pub async fn second(&self) -> Store {
         Store::connect(&self.options).await.unwrap()
+    }
+
+    /// Lets every use of `table` fail from now on.
+    pub async fn take_away(&self, table: &str) {
+        let sql = format!("ALTER TABLE {table} RENAME TO taken_away");
+        self.write().execute_unprepared(&sql).await.unwrap();
     }
 
     /// A new user of `role` with an account that has `cash`.

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use domain::id::UserId;
+use platform::email;
 use rust_decimal::Decimal;
 use sea_orm::sea_query::{Expr, ExprTrait, LikeExpr, LockType, SimpleExpr};
 use sea_orm::{
@@ -9,10 +10,10 @@ use sea_orm::{
 };
 use thiserror::Error;
 
-use super::{Role, UserLimits, normal_email, role_of};
+use super::{Role, UserLimits, has_nul, lock_user, role_of};
 use crate::entity::users;
 use crate::sessions::end_all;
-use crate::{Money, Store, StoreError};
+use crate::{AuditEvent, Money, Store, StoreError};
 
 /// Users of one page at most.
 pub const USERS_PAGE_MAX: u64 = 100;
@@ -23,6 +24,9 @@ pub enum UserChangeError {
     /// Without this user nobody could administer the installation.
     #[error("this is the last active superadmin")]
     LastSuperadmin,
+    /// Whoever asks for it may not change this user.
+    #[error("whoever asks for it may not change this user")]
+    NotAllowed,
     /// The database did not do its part, or there is no such user.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -47,6 +51,62 @@ pub struct UserView {
     pub notional_open: Decimal,
     /// When it was made.
     pub created_at: DateTime<Utc>,
+}
+
+/// What becomes of one of a user's limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LimitChange {
+    /// That of the user's role holds.
+    OfRole,
+    /// The user has their own, in USD.
+    Own(Decimal),
+}
+
+/// What becomes of a user. What is not named stays.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct UserChange {
+    /// The user gets this role.
+    pub role: Option<Role>,
+    /// The user may log in and trade, or no longer.
+    pub is_active: Option<bool>,
+    /// The greatest notional of one order that adds exposure.
+    pub order_notional: Option<LimitChange>,
+    /// The greatest notional of one trading date.
+    pub day_notional: Option<LimitChange>,
+}
+
+impl UserChange {
+    /// Whether a superadmin to whom this happens is none any more, or can do nothing as one.
+    fn may_remove_a_superadmin(&self) -> bool {
+        self.role.is_some_and(|role| role != Role::Superadmin) || self.is_active == Some(false)
+    }
+
+    /// The columns that it names, with their values.
+    fn columns(&self) -> impl Iterator<Item = (users::Column, SimpleExpr)> {
+        let limit = |column, change: Option<LimitChange>| {
+            change.map(|change| {
+                let own = match change {
+                    LimitChange::OfRole => None,
+                    LimitChange::Own(limit) => Some(Money(limit)),
+                };
+                (column, Expr::value(own))
+            })
+        };
+        let role = self
+            .role
+            .map(|role| (users::Column::Role, Expr::value(role.as_str())));
+        let is_active = self
+            .is_active
+            .map(|is_active| (users::Column::IsActive, Expr::value(is_active)));
+        [
+            role,
+            is_active,
+            limit(users::Column::OrderNotionalMax, self.order_notional),
+            limit(users::Column::DayNotionalMax, self.day_notional),
+        ]
+        .into_iter()
+        .flatten()
+    }
 }
 
 /// Which users to list.
@@ -79,7 +139,7 @@ impl UserFilter {
     fn condition(&self) -> Condition {
         let prefix = self.email_prefix.as_deref().map(|prefix| {
             let mut pattern = String::new();
-            for letter in normal_email(prefix).chars() {
+            for letter in email::normal(prefix).chars() {
                 if matches!(letter, '%' | '_' | '\\') {
                     pattern.push('\\');
                 }
@@ -112,6 +172,9 @@ impl Store {
         after: Option<UserId>,
         limit: u64,
     ) -> Result<Vec<UserView>, StoreError> {
+        if filter.email_prefix.as_deref().is_some_and(has_nul) {
+            return Ok(Vec::new());
+        }
         // Ids are UUID v7, so their order is that in which the users came.
         let rows = users::Entity::find()
             .filter(filter.condition())
@@ -123,93 +186,53 @@ impl Store {
         rows.into_iter().map(UserView::of).collect()
     }
 
-    /// Gives a user another role, and ends their sessions.
-    pub async fn set_role(
+    /// Changes what `change` names of a user, and nothing else: all of it or nothing. The answer is the user at that moment.
+    ///
+    /// `may_change` judges the user as the row stands, locked, so nobody is let through on what was true a moment before.
+    /// What `events` makes of the user before and after is recorded together with the change. Sessions end where the role
+    /// becomes another one, or the user is deactivated. Limits hold for every order that is stored after this has
+    /// committed, whichever process decided on it; what was accepted before stays.
+    pub async fn change_user(
         &self,
         user: UserId,
-        role: Role,
+        change: &UserChange,
+        may_change: impl Fn(&UserView) -> bool + Send + Sync,
+        events: impl Fn(&UserView, &UserView) -> Vec<AuditEvent> + Send + Sync,
         now: DateTime<Utc>,
     ) -> Result<UserView, UserChangeError> {
-        let set = vec![(users::Column::Role, Expr::value(role.as_str()))];
-        self.change_user("set_role", user, role != Role::Superadmin, set, Some(now))
-            .await
-    }
-
-    /// Lets a user log in and trade, or no longer; then the user's sessions end.
-    pub async fn set_user_active(
-        &self,
-        user: UserId,
-        is_active: bool,
-        now: DateTime<Utc>,
-    ) -> Result<UserView, UserChangeError> {
-        let set = vec![(users::Column::IsActive, Expr::value(is_active))];
-        self.change_user(
-            "set_user_active",
-            user,
-            !is_active,
-            set,
-            (!is_active).then_some(now),
-        )
-        .await
-    }
-
-    /// Sets a user's own limits. They hold for every order that is stored after this has committed, whichever process
-    /// decided on it; what was accepted before stays. The answer is the user at that moment.
-    pub async fn set_user_limits(
-        &self,
-        user: UserId,
-        limits: UserLimits,
-    ) -> Result<UserView, UserChangeError> {
-        let money = |limit: Option<Decimal>| Expr::value(limit.map(Money));
-        let set = vec![
-            (users::Column::OrderNotionalMax, money(limits.order_notional)),
-            (users::Column::DayNotionalMax, money(limits.day_notional)),
-        ];
-        self.change_user("set_user_limits", user, false, set, None).await
-    }
-
-    /// Sets columns of a user and moves the version on which approvals rest. With `ends_sessions_at`, the sessions end
-    /// then. What `may_remove_a_superadmin` is refused where no other one is left.
-    async fn change_user(
-        &self,
-        name: &'static str,
-        user: UserId,
-        may_remove_a_superadmin: bool,
-        set: Vec<(users::Column, SimpleExpr)>,
-        ends_sessions_at: Option<DateTime<Utc>>,
-    ) -> Result<UserView, UserChangeError> {
-        let changed = self.transaction(name, async |tx| {
-            let tx = &*tx;
-            if may_remove_a_superadmin && is_last_superadmin(tx, user).await? {
-                return Ok(None);
+        let (may_change, events) = (&may_change, &events);
+        let changed = self.transaction("change_user", async |tx| {
+            let (before, is_last_superadmin) = lock_for(&tx, user, change).await?;
+            if !may_change(&before) {
+                return Ok(Err(UserChangeError::NotAllowed));
             }
-            let mut update = users::Entity::update_many().col_expr(
-                users::Column::RiskVersion,
-                Expr::col(users::Column::RiskVersion).add(1),
-            );
-            for (column, value) in &set {
-                update = update.col_expr(*column, value.clone());
+            if is_last_superadmin && change.may_remove_a_superadmin() {
+                return Ok(Err(UserChangeError::LastSuperadmin));
             }
-            let rows = update
-                .filter(users::Column::Id.eq(user.0))
-                .exec_with_returning(tx)
-                .await?;
-            let row = rows
-                .into_iter()
-                .next()
-                .ok_or(StoreError::NotFound { table: "users" })?;
-            if let Some(now) = ends_sessions_at {
-                end_all(tx, user, None, now).await?;
+            let after = write_change(&tx, user, change).await?;
+            if after.role != before.role || (before.is_active && !after.is_active) {
+                end_all(&tx, user, None, now).await?;
             }
-            UserView::of(row).map(Some)
+            for event in events(&before, &after) {
+                self.audit_within(&tx, &event).await?;
+            }
+            Ok(Ok(after))
         });
-        changed.await?.ok_or(UserChangeError::LastSuperadmin)
+        changed.await?
     }
 }
 
-/// Whether `user` is the only active superadmin. It locks all of them, so that of two who are to go at once the second
-/// finds the first gone.
-async fn is_last_superadmin(tx: &DatabaseTransaction, user: UserId) -> Result<bool, StoreError> {
+/// Locks the row of `user`, and answers the user and whether this is the only active superadmin. Where `change` may take
+/// the last one, all of them are locked, so that of two who are to go at once the second finds the first gone.
+async fn lock_for(
+    tx: &DatabaseTransaction,
+    user: UserId,
+    change: &UserChange,
+) -> Result<(UserView, bool), StoreError> {
+    if !change.may_remove_a_superadmin() {
+        return Ok((UserView::of(lock_user(tx, user).await?)?, false));
+    }
+    let is_superadmin = |row: &users::Model| row.is_active && row.role == Role::Superadmin.as_str();
     let is_active_superadmin = Condition::all()
         .add(users::Column::Role.eq(Role::Superadmin.as_str()))
         .add(users::Column::IsActive.eq(true));
@@ -224,9 +247,30 @@ async fn is_last_superadmin(tx: &DatabaseTransaction, user: UserId) -> Result<bo
         .lock(LockType::NoKeyUpdate)
         .all(tx)
         .await?;
-    let mut superadmins = rows
-        .iter()
-        .filter(|row| row.is_active && row.role == Role::Superadmin.as_str())
-        .map(|row| row.id);
-    Ok(superadmins.clone().any(|id| id == user.0) && superadmins.all(|id| id == user.0))
+    let has_another = rows.iter().any(|row| row.id != user.0 && is_superadmin(row));
+    let row = rows.into_iter().find(|row| row.id == user.0);
+    let row = row.ok_or(StoreError::NotFound { table: "users" })?;
+    let is_last = is_superadmin(&row) && !has_another;
+    Ok((UserView::of(row)?, is_last))
+}
+
+/// Sets the columns that `change` names, and moves the version on which approvals rest.
+async fn write_change(
+    tx: &DatabaseTransaction,
+    user: UserId,
+    change: &UserChange,
+) -> Result<UserView, StoreError> {
+    let mut update = users::Entity::update_many().col_expr(
+        users::Column::RiskVersion,
+        Expr::col(users::Column::RiskVersion).add(1),
+    );
+    for (column, value) in change.columns() {
+        update = update.col_expr(column, value);
+    }
+    let rows = update
+        .filter(users::Column::Id.eq(user.0))
+        .exec_with_returning(tx)
+        .await?;
+    let row = rows.into_iter().next();
+    UserView::of(row.ok_or(StoreError::NotFound { table: "users" })?)
 }

@@ -4,16 +4,17 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 use domain::id::{AccountId, UserId};
+use platform::email;
 use rust_decimal::Decimal;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveValue, ColumnTrait, EntityTrait, QueryFilter};
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
-use super::{Role, normal_email, role_of, user_row};
+use super::{Role, has_nul, lock_user, role_of, user_row};
 use crate::accounts::insert_account;
 use crate::entity::users;
-use crate::sessions::end_all;
+use crate::sessions::{end_all, has_ended};
 use crate::{Store, StoreError};
 
 /// Someone who registers.
@@ -42,6 +43,17 @@ pub struct Login {
     pub role: Role,
     /// Whether the user may log in at all.
     pub is_active: bool,
+}
+
+impl Login {
+    fn of(row: users::Model) -> Result<Self, StoreError> {
+        Ok(Self {
+            user_id: UserId(row.id),
+            role: role_of(&row.role, row.id)?,
+            is_active: row.is_active,
+            password_hash: row.password_hash.map(SecretString::from),
+        })
+    }
 }
 
 impl fmt::Debug for Login {
@@ -74,36 +86,42 @@ impl Store {
 
     /// What a login with this email is compared with, by one query.
     pub async fn find_login(&self, email: &str) -> Result<Option<Login>, StoreError> {
+        if has_nul(email) {
+            return Ok(None);
+        }
         let row = users::Entity::find()
-            .filter(users::Column::Email.eq(normal_email(email)))
+            .filter(users::Column::Email.eq(email::normal(email)))
             .one(self.read())
             .await?;
-        row.map(login_of).transpose()
-    }
-
-    /// As [`Store::find_login`], of a user who is known: a password is asked for again before it is changed.
-    pub async fn login_of(&self, user: UserId) -> Result<Option<Login>, StoreError> {
-        let row = users::Entity::find_by_id(user.0).one(self.read()).await?;
-        row.map(login_of).transpose()
+        row.map(Login::of).transpose()
     }
 
     /// Sets the password of `user` and ends all sessions but `keep`. Answers how many were ended.
+    ///
+    /// Fails with [`StoreError::Stale`] when `verified` is no longer the hash of the password, or `keep` has ended: of two
+    /// who change it at once one wins, and whoever was thrown out meanwhile changes nothing.
     pub async fn set_password(
         &self,
         user: UserId,
-        hash: &SecretString,
+        verified: &SecretString,
+        new: &SecretString,
         keep: Option<Uuid>,
         now: DateTime<Utc>,
     ) -> Result<u64, StoreError> {
         self.transaction("set_password", async |tx| {
-            let changed = users::Entity::update_many()
-                .col_expr(users::Column::PasswordHash, Expr::value(hash.expose_secret()))
+            let present = lock_user(&tx, user).await?.password_hash;
+            let mut is_stale = present.as_deref() != Some(verified.expose_secret());
+            if let Some(session) = keep {
+                is_stale |= has_ended(&tx, user, session).await?;
+            }
+            if is_stale {
+                return Err(StoreError::Stale { what: "the password" });
+            }
+            users::Entity::update_many()
+                .col_expr(users::Column::PasswordHash, Expr::value(new.expose_secret()))
                 .filter(users::Column::Id.eq(user.0))
                 .exec(&*tx)
                 .await?;
-            if changed.rows_affected == 0 {
-                return Err(StoreError::NotFound { table: "users" });
-            }
             end_all(&tx, user, keep, now).await
         })
         .await
@@ -125,13 +143,4 @@ impl Store {
             .await?;
         Ok(changed.rows_affected > 0)
     }
-}
-
-fn login_of(row: users::Model) -> Result<Login, StoreError> {
-    Ok(Login {
-        user_id: UserId(row.id),
-        role: role_of(&row.role, row.id)?,
-        is_active: row.is_active,
-        password_hash: row.password_hash.map(SecretString::from),
-    })
 }

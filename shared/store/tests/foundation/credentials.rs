@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
 use domain::id::CredentialId;
+use futures::future::join_all;
 use platform::secrets::sha256;
 use rust_decimal::Decimal;
-use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, Set};
+use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, PaginatorTrait, Set};
+use store::audit_log::AuditFilter;
 use store::entity::credentials;
 use store::testing::{TestStore, now};
 use store::users::Role;
-use store::{NewKey, StoreError};
+use store::{AuditEvent, AuditKind, KEYS_MAX, NewKey, StoreError};
 use uuid::Uuid;
 
 store::testing::on_both! {
@@ -45,7 +47,33 @@ store::testing::on_both! {
             let key = test.create_api_key(NewKey::new(trader.user, trader.account, "bot", &[], now())).await.unwrap();
             assert!(seen.insert(key.key_id) && seen.insert(key.secret));
         }
-        assert_eq!(test.credentials_of(trader.account).await.unwrap().len(), 20);
+        assert_eq!(credentials::Entity::find().count(test.read()).await.unwrap(), 20);
+    }
+
+    async fn an_account_has_no_more_live_keys_than_it_may_however_many_are_made_at_once(test: TestStore) {
+        let trader = test.trader(Role::Admin, Decimal::ONE).await;
+        let new = || NewKey::new(trader.user, trader.account, "bot", &[], now());
+        let expired = NewKey { expires_at: Some(now()), ..new() };
+        test.create_api_key(expired).await.unwrap();
+        let revoked = test.create_api_key(new()).await.unwrap();
+        test.revoke_credential(trader.account, revoked.credential_id, now()).await.unwrap();
+        for _ in 0..KEYS_MAX - 2 {
+            test.create_api_key(new()).await.unwrap();
+        }
+        let stores = [test.second().await, test.second().await];
+        let event = || AuditEvent::new(AuditKind::ApiKeyCreated, now());
+        let made = join_all((0..8).map(|one| stores[one % 2].create_api_key_on_record(new(), event()))).await;
+        let made: Vec<_> = made.into_iter().filter_map(Result::unwrap).map(|key| Some(key.key_id)).collect();
+        assert_eq!(made.len(), 2);
+        let page = test.audit_page(&AuditFilter::default(), None, 10).await.unwrap();
+        let told: BTreeSet<_> = page.events.into_iter().map(|event| event.subject).collect();
+        assert_eq!(told, made.into_iter().collect(), "each that was made is on record, and no other");
+        let live = test.live_api_keys_of_user(trader.user, now(), KEYS_MAX).await.unwrap();
+        assert_eq!(live.len(), 200);
+        assert!(live.iter().all(|key| key.id != revoked.credential_id), "neither revoked nor expired");
+        // Another account has its own.
+        let other = test.trader(Role::Admin, Decimal::ONE).await;
+        test.create_api_key(NewKey::new(other.user, other.account, "bot", &[], now())).await.unwrap();
     }
 
     async fn nobody_gets_a_key_for_another_s_account(test: TestStore) {

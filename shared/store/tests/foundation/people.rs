@@ -3,9 +3,13 @@
 use domain::id::UserId;
 use rust_decimal::Decimal;
 use secrecy::{ExposeSecret, SecretString};
+use store::audit_log::AuditFilter;
 use store::testing::{TestStore, now};
 use store::users::{BootstrapOptions, Role};
-use store::{NewSession, NewUser, Store, StoreError, UserChangeError, UserFilter, UserLimits};
+use store::{
+    AuditEvent, AuditKind, LimitChange, NewSession, NewUser, Store, StoreError, UserChange, UserChangeError,
+    UserFilter, UserLimits, UserView,
+};
 use uuid::Uuid;
 
 fn secret(text: &str) -> SecretString {
@@ -49,6 +53,11 @@ async fn begin_session(store: &Store, user: UserId, byte: u8) -> Uuid {
     store.create_session(&new).await.unwrap()
 }
 
+/// What is put on record of a change that a test makes.
+fn nothing(_: &UserView, _: &UserView) -> Vec<AuditEvent> {
+    Vec::new()
+}
+
 store::testing::on_both! {
     async fn whoever_registers_has_an_account_and_logs_in_with_the_email_in_any_case(test: TestStore) {
         let (user, account) = test.register_user(&new_user(" Ada@Example.com")).await.unwrap();
@@ -61,7 +70,6 @@ store::testing::on_both! {
         assert_eq!(login.password_hash.as_ref().unwrap().expose_secret(), "hash");
         assert!(!format!("{login:?}").contains("hash"), "the hash is not printed");
         assert!(test.find_login("ada@example.org").await.unwrap().is_none());
-        assert_eq!(test.login_of(user).await.unwrap().unwrap().user_id, user);
         assert!(test.account_of_user(user, account).await.unwrap());
         let other = test.trader(Role::Standard, Decimal::ONE).await;
         assert!(!test.account_of_user(user, other.account).await.unwrap());
@@ -84,9 +92,8 @@ store::testing::on_both! {
         test.bootstrap(&bootstrap(Some("first"))).await.unwrap();
         test.bootstrap(&bootstrap(Some("second"))).await.unwrap();
         assert_eq!(password_of(test, "root@example.com").await.as_deref(), Some("first"));
-        test.set_password(owner.user_id, &secret("chosen"), None, now()).await.unwrap();
+        test.set_password(owner.user_id, &secret("first"), &secret("chosen"), None, now()).await.unwrap();
         test.bootstrap(&bootstrap(Some("first"))).await.unwrap();
-        assert!(!test.set_first_password(owner.user_id, &secret("third")).await.unwrap());
         assert_eq!(password_of(test, "root@example.com").await.as_deref(), Some("chosen"));
         let printed = format!("{:?}", bootstrap(Some("the hash")));
         assert!(!printed.contains("the hash"), "{printed}");
@@ -142,6 +149,66 @@ store::testing::on_both! {
         assert_eq!(own.limits, UserLimits::default());
         let nobody = test.set_user_limits(UserId(Uuid::now_v7()), limits).await;
         assert!(matches!(nobody, Err(UserChangeError::Store(StoreError::NotFound { table: "users" }))), "{nobody:?}");
+    }
+
+    async fn changes_at_once_of_what_is_not_the_same_keep_each_other(test: TestStore) {
+        let other = test.second().await;
+        let (user, _) = test.register_user(&new_user("ada@example.com")).await.unwrap();
+        let own = |limit| Some(LimitChange::Own(Decimal::from(limit)));
+        for round in 1..=20 {
+            let order = UserChange { order_notional: own(round), ..UserChange::default() };
+            let day = UserChange { day_notional: own(100 + round), ..UserChange::default() };
+            let (one, two) = tokio::join!(
+                test.change_user(user, &order, |_| true, nothing, now()),
+                other.change_user(user, &day, |_| true, nothing, now()),
+            );
+            one.unwrap();
+            two.unwrap();
+            let limits = test.user_view(user).await.unwrap().unwrap().limits;
+            let expected = (Some(Decimal::from(round)), Some(Decimal::from(100 + round)));
+            assert_eq!((limits.order_notional, limits.day_notional), expected);
+        }
+    }
+
+    async fn a_change_is_judged_by_the_user_as_it_is_and_a_refused_one_leaves_nothing(test: TestStore) {
+        let (user, _) = test.register_user(&new_user("ada@example.com")).await.unwrap();
+        begin_session(test, user, 1).await;
+        let everything = UserChange {
+            role: Some(Role::Admin),
+            is_active: Some(false),
+            order_notional: Some(LimitChange::Own(Decimal::ONE)),
+            day_notional: Some(LimitChange::Own(Decimal::TWO)),
+        };
+        let tell = |before: &UserView, after: &UserView| {
+            let data = serde_json::json!([before.role.as_str(), after.role.as_str()]);
+            vec![AuditEvent { data, ..AuditEvent::new(AuditKind::RoleChanged, now()) }]
+        };
+        let before = test.user(user).await.unwrap();
+        let is_admin = |user: &UserView| user.role == Role::Admin;
+        let refused = test.change_user(user, &everything, is_admin, tell, now()).await;
+        assert!(matches!(refused, Err(UserChangeError::NotAllowed)), "{refused:?}");
+        assert_eq!(test.user(user).await.unwrap(), before);
+        assert!(test.find_session(&[1; 32]).await.unwrap().unwrap().ended_at.is_none());
+        let told = async || test.audit_page(&AuditFilter::default(), None, 10).await.unwrap().events;
+        assert!(told().await.is_empty());
+
+        test.change_user(user, &everything, |_| true, tell, now()).await.unwrap();
+        let changed = test.change_user(user, &UserChange::default(), is_admin, nothing, now()).await.unwrap();
+        assert_eq!((changed.role, changed.is_active), (Role::Admin, false));
+        let events = told().await;
+        assert_eq!(events.len(), 1);
+        assert_eq!(events[0].data, serde_json::json!(["standard", "admin"]));
+        // What is not named stays, and a limit of the role is one that is not the user's own.
+        let of_role = UserChange { order_notional: Some(LimitChange::OfRole), ..UserChange::default() };
+        let changed = test.change_user(user, &of_role, |_| true, nothing, now()).await.unwrap();
+        assert_eq!((changed.limits.order_notional, changed.limits.day_notional), (None, Some(Decimal::TWO)));
+    }
+
+    async fn nobody_has_an_email_that_no_text_can_hold(test: TestStore) {
+        test.register_user(&new_user("ada@example.com")).await.unwrap();
+        assert!(test.find_login("ada@example.com\0").await.unwrap().is_none());
+        let filter = UserFilter { email_prefix: Some("ada\0".to_owned()), ..UserFilter::default() };
+        assert_eq!(test.users_page(&filter, None, 10).await.unwrap(), []);
     }
 
     async fn a_role_is_changed_and_the_sessions_end(test: TestStore) {

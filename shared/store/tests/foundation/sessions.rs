@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::id::UserId;
 use rust_decimal::Decimal;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use store::sessions::SESSIONS_MAX;
 use store::testing::{TestStore, now};
 use store::users::Role;
@@ -87,8 +87,6 @@ store::testing::on_both! {
         assert!(!found().await.is_valid_at(later(1_800), IDLE), "it has rested for too long");
         assert!(found().await.is_valid_at(later(7_199), TimeDelta::days(1)));
         assert!(!found().await.is_valid_at(later(7_200), TimeDelta::days(1)), "it is too old");
-        assert!(found().await.is_fresh_at(later(299), TimeDelta::minutes(5)));
-        assert!(!found().await.is_fresh_at(later(300), TimeDelta::minutes(5)));
         let stranger = person(test, "eve@example.com").await;
         let foreign = test.end_session(stranger, id, later(1)).await;
         assert!(matches!(foreign, Err(StoreError::NotFound { table: "sessions" })), "{foreign:?}");
@@ -121,7 +119,7 @@ store::testing::on_both! {
         }
         test.create_session(&new_session(stranger, 9)).await.unwrap();
         let listed = async |seconds| {
-            let sessions = test.sessions_of(user, later(seconds)).await.unwrap();
+            let sessions = test.sessions_of(user, later(seconds), TimeDelta::days(1)).await.unwrap();
             sessions.iter().map(|session| session.id).collect::<Vec<_>>()
         };
         assert_eq!(listed(5).await, [made[3], made[2], made[1], made[0]]);
@@ -131,7 +129,7 @@ store::testing::on_both! {
         assert_eq!(listed(7).await, [made[1]]);
         assert_eq!(test.end_sessions(user, None, later(7)).await.unwrap(), 1);
         assert!(!has_ended(test, 9).await);
-        let view = test.sessions_of(stranger, later(1)).await.unwrap().remove(0);
+        let view = test.sessions_of(stranger, later(1), IDLE).await.unwrap().remove(0);
         assert_eq!((view.ip.as_str(), view.user_agent.as_str()), ("192.0.2.1", "Firefox"));
     }
 
@@ -139,13 +137,57 @@ store::testing::on_both! {
         let user = person(test, "ada@example.com").await;
         let mine = test.create_session(&new_session(user, 1)).await.unwrap();
         test.create_session(&new_session(user, 2)).await.unwrap();
-        let hash = SecretString::from("new");
-        assert_eq!(test.set_password(user, &hash, Some(mine), later(1)).await.unwrap(), 1);
+        let [hash, new] = ["hash", "new"].map(SecretString::from);
+        assert_eq!(test.set_password(user, &hash, &new, Some(mine), later(1)).await.unwrap(), 1);
         assert!(!has_ended(test, 1).await && has_ended(test, 2).await);
-        assert_eq!(test.set_password(user, &hash, None, later(2)).await.unwrap(), 1);
+        assert_eq!(test.set_password(user, &new, &new, None, later(2)).await.unwrap(), 1);
         assert!(has_ended(test, 1).await);
-        let nobody = test.set_password(UserId(Uuid::now_v7()), &hash, None, now()).await;
+        let nobody = test.set_password(UserId(Uuid::now_v7()), &hash, &new, None, now()).await;
         assert!(matches!(nobody, Err(StoreError::NotFound { table: "users" })), "{nobody:?}");
+    }
+
+    async fn a_session_that_has_rested_too_long_is_not_listed(test: TestStore) {
+        let user = person(test, "ada@example.com").await;
+        let id = test.create_session(&new_session(user, 1)).await.unwrap();
+        let count = async |seconds| test.sessions_of(user, later(seconds), IDLE).await.unwrap().len();
+        assert_eq!((count(1_799).await, count(1_800).await), (1, 0));
+        assert!(test.touch_session(id, later(61)).await.unwrap());
+        assert_eq!((count(1_860).await, count(1_861).await), (1, 0), "as it lets nobody in");
+    }
+
+    async fn of_two_who_change_a_password_at_once_one_wins(test: TestStore) {
+        let other = test.second().await;
+        let user = person(test, "ada@example.com").await;
+        let mut present = SecretString::from("hash");
+        for round in 0..20 {
+            let [a, b] = ["a", "b"].map(|who| SecretString::from(format!("{who}{round}")));
+            let (one, two) = tokio::join!(
+                test.set_password(user, &present, &a, None, later(1)),
+                other.set_password(user, &present, &b, None, later(1)),
+            );
+            let (winner, refused) = if one.is_ok() { (a, two) } else { (b, one) };
+            assert!(matches!(refused, Err(StoreError::Stale { what: "the password" })), "round {round}: {refused:?}");
+            let login = test.find_login("ada@example.com").await.unwrap().unwrap();
+            assert_eq!(login.password_hash.as_ref().unwrap().expose_secret(), winner.expose_secret());
+            present = winner;
+        }
+    }
+
+    async fn a_session_that_has_ended_changes_no_password(test: TestStore) {
+        let user = person(test, "ada@example.com").await;
+        let stranger = person(test, "eve@example.com").await;
+        let [hash, new] = ["hash", "new"].map(SecretString::from);
+        let mine = test.create_session(&new_session(user, 1)).await.unwrap();
+        test.create_session(&new_session(user, 2)).await.unwrap();
+        let theirs = test.create_session(&new_session(stranger, 3)).await.unwrap();
+        test.end_session(user, mine, later(1)).await.unwrap();
+        for keep in [mine, theirs, Uuid::now_v7()] {
+            let refused = test.set_password(user, &hash, &new, Some(keep), later(2)).await;
+            assert!(matches!(refused, Err(StoreError::Stale { what: "the password" })), "{refused:?}");
+        }
+        let login = test.find_login("ada@example.com").await.unwrap().unwrap();
+        assert_eq!(login.password_hash.as_ref().unwrap().expose_secret(), "hash");
+        assert!(!has_ended(test, 2).await, "and nobody is thrown out");
     }
 
     async fn a_login_that_is_overtaken_by_a_new_password_or_a_deactivation_begins_nothing(test: TestStore) {
@@ -155,7 +197,7 @@ store::testing::on_both! {
             ..new_session(user, byte)
         };
         test.create_session(&with("hash", 1)).await.unwrap();
-        test.set_password(user, &SecretString::from("new"), None, later(1)).await.unwrap();
+        test.set_password(user, &SecretString::from("hash"), &SecretString::from("new"), None, later(1)).await.unwrap();
         let late = test.create_session(&with("hash", 2)).await;
         assert!(matches!(late, Err(StoreError::Stale { .. })), "{late:?}");
         test.create_session(&with("new", 3)).await.unwrap();
@@ -191,20 +233,20 @@ store::testing::on_both! {
         let user = person(test, "ada@example.com").await;
         for round in 0..30_u8 {
             let old = test.create_session(&new_session(user, round)).await.unwrap();
-            let hash = SecretString::from("new");
+            let hash = SecretString::from("hash");
             let renewal = renewal(100 + round, true);
             let (_, ended) = tokio::join!(
                 test.renew_session(user, old, &renewal),
                 async {
                     if round % 2 == 0 {
-                        other.set_password(user, &hash, None, later(61)).await
+                        other.set_password(user, &hash, &hash, None, later(61)).await
                     } else {
                         other.end_sessions(user, None, later(61)).await
                     }
                 },
             );
             assert!(ended.unwrap() <= 1);
-            assert_eq!(test.sessions_of(user, later(62)).await.unwrap(), [], "round {round}");
+            assert_eq!(test.sessions_of(user, later(62), IDLE).await.unwrap(), [], "round {round}");
         }
     }
 
@@ -229,7 +271,7 @@ store::testing::on_both! {
         let user = person(test, "ada@example.com").await;
         let new = NewSession { user_agent: "é".repeat(10_000), ..new_session(user, 1) };
         test.create_session(&new).await.unwrap();
-        let view = test.sessions_of(user, now()).await.unwrap().remove(0);
+        let view = test.sessions_of(user, now(), IDLE).await.unwrap().remove(0);
         assert_eq!(view.user_agent.chars().count(), 256);
     }
 }

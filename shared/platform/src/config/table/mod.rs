@@ -198,7 +198,7 @@ const SECRETS: &[Variable] = &[
         "ENCRYPTION_KEY",
         ALL,
         "the output of: openssl rand -base64 32 | tr '+/' '-_'",
-        "Fernet keys (32 bytes in url-safe base64) for broker credentials at rest, separated by commas, the newest first: it encrypts, each of them decrypts; required in production",
+        "Fernet keys (32 bytes in url-safe base64) for broker credentials at rest and the seals of the logs, separated by commas, the newest first: it encrypts and seals, each of them is read; required in production",
     ),
     secret(
         "ENCRYPTION_SALT",
@@ -210,7 +210,7 @@ const SECRETS: &[Variable] = &[
         "SESSION_SECRET",
         ALL,
         "the output of: openssl rand -base64 32 | tr '+/' '-_'",
-        "for session cookies and CSRF tokens, when there are logins, at least 32 characters; required in production",
+        "for the CSRF tokens of sessions, at least 32 characters; required in production",
     ),
 ];
 
@@ -226,7 +226,7 @@ const FIRST_ACCOUNT: &[Variable] = &[
         "SUPERADMIN_PASSWORD",
         &[Api],
         "a sentence of at least 12 characters",
-        "password of the first superadmin, when there are logins, at least 12 characters; not set: no login by password",
+        "password of the first superadmin, at least 12 characters; counts while none is set yet; not set: no login by password",
     ),
 ];
 
