@@ -2,6 +2,7 @@
 
 use audit::chains::{self, Wrong};
 use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
+use store::audit_log::Sealer;
 use store::testing::TestStore;
 use uuid::Uuid;
 
@@ -201,6 +202,23 @@ store::testing::on_both! {
         test.audit(&super::support::event(domain::id::UserId(other), 5)).await.unwrap();
         let sealed = seal(test, 7).await;
         assert_eq!((sealed.rows, sealed.gaps.len()), (0, 2));
+    }
+
+    async fn a_chain_that_stands_still_takes_one_row_of_a_pass(test: TestStore) {
+        let (stuck, other) = (chain_of(test, 30).await, chain_of(test, 30).await);
+        execute(test, "DELETE FROM audit_events WHERE chain_id = {chain} AND seq = 1", stuck).await;
+        let mut sealer = Sealer::new(test.store().clone(), key(1));
+        let mut rows = Vec::new();
+        for second in 31..35 {
+            let sealed = sealer.pass(later(second), 12).await.unwrap();
+            let gaps: Vec<_> = sealed.gaps.iter().map(|gap| (gap.chain_id, gap.seq)).collect();
+            assert!(gaps.is_empty() || gaps == [(stuck, 1)], "{gaps:?}");
+            rows.push(sealed.rows);
+        }
+        assert!(rows[0] >= 11 && rows[1] >= 11, "{rows:?}");
+        assert_eq!(rows.iter().sum::<u64>(), 30, "{rows:?}");
+        let report = verify(test).await;
+        assert_eq!(found(&report), [("audit", stuck, 1, 1, Wrong::Missing)], "{other}");
     }
 
     async fn rows_of_a_chain_that_nobody_knows_are_inserted(test: TestStore) {

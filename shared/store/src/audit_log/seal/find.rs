@@ -21,6 +21,8 @@ pub(super) struct Unsealed {
     pub head_seq: Option<i64>,
     /// Its hash.
     hash: Option<Vec<u8>>,
+    /// Whether the row after it is there.
+    has_next: bool,
 }
 
 /// Chains of one look.
@@ -50,6 +52,11 @@ pub(super) struct Sealing {
 }
 
 impl Unsealed {
+    /// Whether it has rows to be sealed, and the first of them is missing.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.last_seq > self.head_seq.unwrap_or(0) && !self.has_next
+    }
+
     /// What to seal of it, at most `rows_max` rows; `None` where its head is not a head.
     pub(super) fn sealing(&self, rows_max: i64) -> Option<Sealing> {
         let (from, before) = match (self.head_seq, &self.hash) {
@@ -72,9 +79,12 @@ impl Log<'_> {
     /// The chains with something to do among the next [`LOOK_MAX`], from `begin` on.
     pub(super) async fn unsealed(self, begin: Uuid) -> Result<Page, StoreError> {
         let (table, id, last) = self.source.counters();
+        let (log, chain) = self.source.log();
         let (source, backend) = (self.source.name(), self.store.backend());
         let sql = format!(
-            "SELECT c.{id} AS chain_id, c.{last} AS last_seq, h.seq AS head_seq, h.hash AS hash
+            "SELECT c.{id} AS chain_id, c.{last} AS last_seq, h.seq AS head_seq, h.hash AS hash,
+                    EXISTS (SELECT 1 FROM {log} AS t WHERE t.{chain} = c.{id} AND t.seq = COALESCE(h.seq, 0) + 1)
+                        AS has_next
              FROM (SELECT {id}, {last} FROM {table} WHERE {id} >= $1 ORDER BY {id} LIMIT {LOOK_MAX}) AS c
              LEFT JOIN audit_heads AS h ON h.source = '{source}' AND h.chain_id = c.{id}
              WHERE c.{last} > COALESCE(h.seq, 0)

@@ -3,7 +3,7 @@
 //! Two logs are sealed alike, each in chains: `audit_events` by account, user or installation, and `order_events` by
 //! account.
 //!
-//! 1. **Writers do not wait.** A row is written without its hash; the sealer adds it within about a second. It reads
+//! 1. **Writers do not wait.** A row is written without its hash; the sealer adds it within a second. It reads
 //!    committed rows, which never change, and hashes them outside of any transaction. Only then it locks the heads that
 //!    it moves, makes sure that they still stand where it read them, and writes. No writer ever asks for these locks; on
 //!    SQLite the one write lock is held for the few inserts alone.
@@ -19,7 +19,8 @@
 //!    what orders write.
 //! 5. **A pass is bounded** by the rows that its caller allows. Under more load than that the unsealed tail grows, in the
 //!    order of the chains, and is caught up when the load is over; acceptance does not become slower. `arbion audit
-//!    verify` tells how long the tail is.
+//!    verify` tells how long the tail is. Each pass goes on behind the chain with which the one before ended, so no chain
+//!    keeps another waiting for ever; one that is stuck at a missing row costs one row of each pass.
 //! 6. **Heads are anchored**: written down in `audit_anchors`, and told to the caller for the log, at most once a minute
 //!    for each chain that moved. Who removes rows with their seals and rewinds the head still contradicts the anchor;
 //!    who removes that, too, still contradicts the log, which should be kept elsewhere.
@@ -128,6 +129,17 @@ impl Sealer {
     }
 }
 
+/// What one look could not seal of its chains, for want of rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LeftOver {
+    /// Everything that can be sealed is.
+    Nothing,
+    /// Rows of the last chain. All others come first.
+    PartOfTheLast,
+    /// This chain, and those after it.
+    From(Uuid),
+}
+
 /// One log in one pass.
 #[derive(Debug, Clone, Copy)]
 struct Log<'a> {
@@ -147,13 +159,16 @@ impl Log<'_> {
                 return Ok(());
             }
             let Page { chains, next } = self.unsealed(*place).await?;
-            let (sealings, after) = self.within(chains, left, sealed);
+            let (sealings, left_over) = self.within(chains, left, sealed);
             let sealings = self.hashed(sealings, sealed).await?;
             for part in sealings.chunks(CHAINS_MAX) {
                 self.write(part, sealed).await?;
             }
-            sealed.is_behind |= after.is_some();
-            *place = after.unwrap_or(next);
+            sealed.is_behind |= left_over != LeftOver::Nothing;
+            *place = match left_over {
+                LeftOver::From(chain) => chain,
+                LeftOver::Nothing | LeftOver::PartOfTheLast => next,
+            };
             if place.is_nil() || sealed.is_behind {
                 return Ok(());
             }
@@ -161,32 +176,33 @@ impl Log<'_> {
         Ok(())
     }
 
-    /// What can be sealed of `chains` with `left` rows, and the chain at which the next pass goes on if that is not all.
-    /// The last chain may be done in part; the next one comes first then, so that a busy chain keeps no other waiting.
-    fn within(
-        self,
-        chains: Vec<find::Unsealed>,
-        left: u64,
-        sealed: &mut Sealed,
-    ) -> (Vec<Sealing>, Option<Uuid>) {
+    /// What can be sealed of `chains` with `left` rows, and what that leaves. The last chain may be done in part; the next one
+    /// comes first then, so that a busy chain keeps no other waiting.
+    fn within(self, chains: Vec<find::Unsealed>, left: u64, sealed: &mut Sealed) -> (Vec<Sealing>, LeftOver) {
         let (mut sealings, mut left) = (Vec::new(), i64::try_from(left).unwrap_or(i64::MAX));
         let mut chains = chains.into_iter();
         while let Some(chain) = chains.next() {
-            let Some(sealing) = chain.sealing(left) else {
+            // A row that is missing will not come: whatever follows it waits for no pass.
+            let is_stuck = chain.is_stuck();
+            let Some(sealing) = chain.sealing(if is_stuck { 1 } else { left }) else {
                 sealed
                     .gaps
                     .push(self.gap(chain.chain_id, chain.head_seq.unwrap_or(0)));
                 continue;
             };
             left -= sealing.upto - sealing.from;
-            let is_all = sealing.upto >= chain.last_seq;
+            let is_all = is_stuck || sealing.upto >= chain.last_seq;
             sealings.push(sealing);
             if left <= 0 {
-                let next = chains.next().map(|next| next.chain_id);
-                return (sealings, next.or((!is_all).then_some(chain.chain_id)));
+                let left_over = match chains.next() {
+                    Some(next) => LeftOver::From(next.chain_id),
+                    None if is_all => LeftOver::Nothing,
+                    None => LeftOver::PartOfTheLast,
+                };
+                return (sealings, left_over);
             }
         }
-        (sealings, None)
+        (sealings, LeftOver::Nothing)
     }
 
     const fn gap(self, chain_id: Uuid, after: i64) -> Gap {
