@@ -7,7 +7,8 @@
 //!
 //! 1. A secret is sealed before it comes near the database, for its connection alone.
 //! 2. A rotation replaces what it has read, and only if it still stands: who puts a secret meanwhile wins.
-//! 3. A rotation may end at any moment. What it has committed is sealed by the newest key, all else as it was.
+//! 3. Each change of a secret is on record with it, both or neither; of a rotation, how many a batch has replaced.
+//! 4. A rotation may end at any moment. What it has committed is sealed by the newest key, all else as it was.
 
 use std::sync::Arc;
 
@@ -25,7 +26,7 @@ use thiserror::Error;
 use uuid::Uuid;
 
 use crate::entity::broker_secrets;
-use crate::{Store, StoreError};
+use crate::{AuditEvent, AuditKind, Store, StoreError};
 
 /// How many secrets a rotation replaces in one transaction.
 const ROTATION_BATCH: usize = 100;
@@ -117,8 +118,12 @@ impl BrokerSecrets {
     }
 
     /// Forgets the secret of `connection`; answers whether there was one.
-    pub async fn delete(&self, connection: ConnectionId) -> Result<bool, BrokerSecretsError> {
-        let deleted = self.store.delete_broker_secret(connection).await;
+    pub async fn delete(
+        &self,
+        connection: ConnectionId,
+        now: DateTime<Utc>,
+    ) -> Result<bool, BrokerSecretsError> {
+        let deleted = self.store.delete_broker_secret(connection, now).await;
         deleted.map_err(|source| BrokerSecretsError::Store { connection, source })
     }
 
@@ -240,20 +245,23 @@ impl Store {
             broker_secrets::Column::KeyFingerprint,
             broker_secrets::Column::UpdatedAt,
         ];
-        let put = broker_secrets::Entity::insert(row).on_conflict(
-            OnConflict::column(broker_secrets::Column::ConnectionId)
-                .update_columns(replaced)
-                .to_owned(),
-        );
-        match put.exec_without_returning(self.write()).await {
-            Ok(_) => Ok(()),
-            Err(error) if matches!(error.sql_err(), Some(SqlErr::ForeignKeyConstraintViolation(_))) => {
-                Err(StoreError::NotFound {
+        let on_conflict = OnConflict::column(broker_secrets::Column::ConnectionId)
+            .update_columns(replaced)
+            .to_owned();
+        self.transaction("put_broker_secret", async |tx| {
+            let put = broker_secrets::Entity::insert(row.clone()).on_conflict(on_conflict.clone());
+            let put = put.exec_without_returning(&*tx).await;
+            put.map_err(|error| match error.sql_err() {
+                Some(SqlErr::ForeignKeyConstraintViolation(_)) => StoreError::NotFound {
                     table: "broker_connections",
-                })
-            }
-            Err(error) => Err(error.into()),
-        }
+                },
+                _ => error.into(),
+            })?;
+            self.audit_within(&tx, &changed(connection, "stored", now))
+                .await?;
+            Ok(())
+        })
+        .await
     }
 
     /// The sealed secret of `connection`, if it has one.
@@ -265,11 +273,23 @@ impl Store {
     }
 
     /// Forgets the secret of `connection`; answers whether there was one.
-    pub async fn delete_broker_secret(&self, connection: ConnectionId) -> Result<bool, StoreError> {
-        let deleted = broker_secrets::Entity::delete_by_id(connection.0)
-            .exec(self.write())
-            .await?;
-        Ok(deleted.rows_affected > 0)
+    pub async fn delete_broker_secret(
+        &self,
+        connection: ConnectionId,
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        self.transaction("delete_broker_secret", async |tx| {
+            let deleted = broker_secrets::Entity::delete_by_id(connection.0)
+                .exec(&*tx)
+                .await?;
+            let has_deleted = deleted.rows_affected > 0;
+            if has_deleted {
+                self.audit_within(&tx, &changed(connection, "removed", now))
+                    .await?;
+            }
+            Ok(has_deleted)
+        })
+        .await
     }
 
     /// How many secrets the key with this fingerprint has sealed.
@@ -337,9 +357,25 @@ impl Store {
                     .await?;
                 replaced += result.rows_affected;
             }
+            if replaced > 0 {
+                let event = AuditEvent {
+                    data: serde_json::json!({ "secrets": replaced }),
+                    ..AuditEvent::new(AuditKind::KeysRotated, now)
+                };
+                self.audit_within(&tx, &event).await?;
+            }
             Ok(replaced)
         })
         .await
+    }
+}
+
+/// What is put on record of a change to the secret of `connection`.
+fn changed(connection: ConnectionId, what: &str, now: DateTime<Utc>) -> AuditEvent {
+    AuditEvent {
+        subject: Some(connection.to_string()),
+        data: serde_json::json!({ "change": what }),
+        ..AuditEvent::new(AuditKind::BrokerSecretChanged, now)
     }
 }
 

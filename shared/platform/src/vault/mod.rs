@@ -128,11 +128,6 @@ impl Vault {
         Ok(SecretString::from(secret))
     }
 
-    /// Whether the newest key sealed it.
-    pub fn is_current(&self, sealed: &Sealed) -> bool {
-        sealed.key_fingerprint == self.newest.fingerprint
-    }
-
     /// What the newest key is known by: 16 hexadecimal digits that tell nothing of it.
     pub fn key_fingerprint(&self) -> &str {
         &self.newest.fingerprint

@@ -12,6 +12,7 @@ use platform::{ManualClock, Vault};
 use rust_decimal::Decimal;
 use sea_orm::{ActiveValue, ConnectionTrait, EntityTrait};
 use secrecy::{ExposeSecret as _, SecretString};
+use store::audit_log::AuditFilter;
 use store::broker_secrets::{BrokerSecrets, BrokerSecretsError, Resealed, Rotation};
 use store::entity::{broker_connections, broker_secrets};
 use store::money::Money;
@@ -110,8 +111,8 @@ store::testing::on_both! {
         assert_eq!(get(&secrets, mine).await, Ok(Some("first".to_owned())));
         put(&secrets, mine, "second").await;
         assert_eq!(get(&secrets, mine).await, Ok(Some("second".to_owned())));
-        assert!(secrets.delete(mine).await.unwrap());
-        assert!(!secrets.delete(mine).await.unwrap());
+        assert!(secrets.delete(mine, now()).await.unwrap());
+        assert!(!secrets.delete(mine, now()).await.unwrap());
         assert_eq!(get(&secrets, mine).await, Ok(None));
         assert_eq!(get(&secrets, other).await, Ok(Some("other".to_owned())));
     }
@@ -244,7 +245,7 @@ store::testing::on_both! {
             resealed.push(Resealed { connection, before, after });
         }
         put(&old, put_meanwhile, "meanwhile").await;
-        old.delete(deleted).await.unwrap();
+        old.delete(deleted, now()).await.unwrap();
 
         let later = now() + TimeDelta::seconds(5);
         assert_eq!(test.replace_broker_secrets(&resealed, later).await.unwrap(), 1);
@@ -253,6 +254,25 @@ store::testing::on_both! {
         let row = broker_secrets::Entity::find_by_id(untouched.0).one(test.read()).await.unwrap().unwrap();
         assert_eq!((row.updated_at, row.key_fingerprint.as_str()), (later, both.key_fingerprint()));
         assert_eq!(test.replace_broker_secrets(&resealed, later).await.unwrap(), 0);
+    }
+
+    async fn each_change_of_a_secret_is_on_record_and_never_the_secret(test: TestStore) {
+        let [mine] = connections(test, 1).await.try_into().unwrap();
+        let nobody = ConnectionId(Uuid::now_v7());
+        let old = secrets(test, A);
+        put(&old, mine, "hunter2").await;
+        assert!(old.put(nobody, &SecretString::from("hunter2"), now()).await.is_err());
+        rotate(&secrets(test, &format!("{B},{A}"))).await;
+        rotate(&secrets(test, &format!("{B},{A}"))).await;
+        old.delete(mine, now()).await.unwrap();
+        old.delete(mine, now()).await.unwrap();
+        let page = test.audit_page(&AuditFilter::default(), None, 10).await.unwrap();
+        let events: Vec<_> = page.events.iter().rev().map(|event| {
+            (event.kind.as_str(), event.subject.clone(), serde_json::to_string(&event.data).unwrap())
+        }).collect();
+        let changed = |what: &str| ("broker_secret_changed", Some(mine.to_string()), format!(r#"{{"change":"{what}"}}"#));
+        let rotated = ("keys_rotated", None, r#"{"secrets":1}"#.to_owned());
+        assert_eq!(events, [changed("stored"), rotated, changed("removed")]);
     }
 
     async fn rotations_and_writers_at_once_lose_no_secret(test: TestStore) {
