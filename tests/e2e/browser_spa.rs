@@ -70,3 +70,30 @@ async fn the_printed_application_registers_trades_and_logs_in_and_out() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_application_on_another_site_gets_in_only_where_cookies_may_come_from_there() {
+    let spa = Elsewhere::start();
+    // To a browser, a name and an address of one machine are two sites.
+    let its_origin = spa.origin("127.0.0.1");
+    for (same_site, is_let_in) in [("lax", false), ("none", true)] {
+        let plan = Site::plan(SetUp::Sqlite)
+            .set("CORS_ORIGINS", &its_origin)
+            .set("SESSION_SAMESITE", same_site);
+        let site = plan.start().await;
+        spa.show(&printed_page().replace(PRINTED, &origin(&site)));
+        let browser = Browser::open().await;
+        browser.goto(&its_origin).await;
+        says(&browser, "ready").await;
+        browser.fill("[name='email']", "anna@example.com").await;
+        browser.fill("[name='password']", PASSWORD).await;
+        browser.click("button[value='register']").await;
+        if is_let_in {
+            says(&browser, "Hello anna@example.com").await;
+            browser.click("#buy").await;
+            says(&browser, "\"symbol\": \"BTC/USD\"").await;
+        } else {
+            says(&browser, "the cookie of the page is missing").await;
+        }
+    }
+}

@@ -18,7 +18,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::support::bot::{Bot, CALLBACK, Tokens, VERIFIER, assert_refused, bearer, tokens};
-use crate::support::client::{market_order, text};
+use crate::support::client::{Client, market_order, text};
 use crate::support::consent::{PASSWORD, Person, led_to, parameter};
 use crate::support::wait::within;
 use crate::support::{Answer, SetUp, Site, on_both};
@@ -420,6 +420,51 @@ async fn what_is_revoked_in_one_process_is_refused_in_another_within_a_second() 
         assert_shut(&first, &held.access, way).await;
         let refresh = stage.bot.at(&second).refresh(&held.refresh).await;
         assert!([400, 401].contains(&refresh.status), "{way}: {}", refresh.text());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_and_a_session_that_end_in_one_process_are_refused_in_another_within_a_second() {
+    let mut stage = Stage::with_two().await;
+    let second = stage.second();
+    let made = stage
+        .person
+        .post("/auth/keys", &json!({"name": "bot"}))
+        .await
+        .expect(201);
+    let (id, secret) = (text(&made["key_id"]), text(&made["secret_key"]));
+    let headers = format!("apca-api-key-id: {id}\napca-api-secret-key: {secret}");
+    let bot = Client::new(&second, &headers);
+    bot.get("/v2/account").await.expect(200);
+    let path = format!("/auth/keys/{}", text(&made["id"]));
+    stage.person.delete(&path).await.expect(204);
+    within(A_SECOND, "the key is revoked", async || {
+        (bot.get("/v2/account").await.status == 401).then_some(())
+    })
+    .await;
+    for way in ["logout", "ended from another browser", "a new password elsewhere"] {
+        let mut browser = Person::logged_in(&stage.base, "anna@example.com").await;
+        let mut elsewhere = browser.at(&second);
+        let me = elsewhere.get("/auth/me").await.expect(200);
+        match way {
+            "logout" => {
+                browser.post("/auth/logout", &json!({})).await.expect(204);
+            }
+            "ended from another browser" => {
+                let path = format!("/auth/sessions/{}", text(&me["session_id"]));
+                stage.person.delete(&path).await.expect(204);
+            }
+            _ => {
+                let change =
+                    json!({"current_password": PASSWORD, "new_password": "eleven green walking trees"});
+                stage.person.post("/auth/password", &change).await.expect(200);
+            }
+        }
+        within(A_SECOND, way, async || {
+            (elsewhere.get("/auth/me").await.status == 401).then_some(())
+        })
+        .await;
+        assert_eq!(browser.get("/auth/me").await.status, 401, "{way}");
     }
 }
 

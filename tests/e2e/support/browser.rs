@@ -396,10 +396,12 @@ fn capabilities(directory: &Path) -> Value {
         // Chromium refuses to start its sandbox for root.
         arguments.push("--no-sandbox".to_owned());
     }
+    // As browsers do that send cookies along from other sites: who is let in must not rest on one that does not.
+    let allows_cookies_of_other_sites = json!({ "profile.cookie_controls_mode": 0 });
     let limit = u64::try_from(PATIENCE.as_millis()).unwrap();
     json!({
         "browserName": "chrome",
-        "goog:chromeOptions": {"binary": which("chromium"), "args": arguments},
+        "goog:chromeOptions": {"binary": which("chromium"), "args": arguments, "prefs": allows_cookies_of_other_sites},
         "goog:loggingPrefs": {"browser": "ALL"},
         "timeouts": {"pageLoad": limit, "script": limit, "implicit": 0},
     })

@@ -80,6 +80,14 @@ impl Person {
         person
     }
 
+    /// The same browser, as it is now, at another process of the API.
+    pub(crate) fn at(&self, base: &str) -> Self {
+        Self {
+            base: base.to_owned(),
+            ..self.clone()
+        }
+    }
+
     /// Sends an e-mail address and a password to `path`.
     pub(crate) async fn enter(&mut self, path: &str, email: &str, password: &str) -> Answer {
         let answer = self
