@@ -60,6 +60,16 @@ pub(crate) enum KeyError {
     },
 }
 
+impl KeyError {
+    /// Whether everything else works without the key.
+    pub(crate) const fn is_of_the_key_alone(&self) -> bool {
+        matches!(
+            self,
+            Self::Setup(SetupError::NotSuperadmin { .. }) | Self::TooMany { .. }
+        )
+    }
+}
+
 /// The file with a key that works.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct KeyFile {

@@ -41,14 +41,23 @@ pub(crate) async fn serve(config: &Config, print: impl Fn(&str)) -> Result<(), B
         tracing::info!(data_dir = %config.data_dir.display(), "created the secrets of this installation");
     }
     let parts = parts(config).await?;
-    let key = key::ensure(config, &parts.store, parts.clock.now()).await?;
+    let key = match key::ensure(config, &parts.store, parts.clock.now()).await {
+        // Orders and stops must not wait until somebody reads why there is none.
+        Err(error) if error.is_of_the_key_alone() => {
+            tracing::warn!(%error, "there is no first API key");
+            None
+        }
+        key => Some(key?),
+    };
     api::setup::seed_superadmin(config, &parts.store, parts.clock.now()).await?;
     let address = listening.address();
     let chain_key = ChainKey::newest_of(&secrets);
     start_worker_and_scheduler(config, parts.clone(), chain_key, &shutdown).await?;
     let doors = Doors::of(config, &secrets, &parts.clock)?;
     let server = start_api(config, parts, doors, listening, &shutdown).await?;
-    print(&welcome(config, address, &key));
+    if let Some(key) = &key {
+        print(&welcome(config, address, key));
+    }
     let result = tokio::select! {
         ended = server => ended?,
         () = shutdown.requested() => Ok(()),

@@ -14,7 +14,7 @@ use platform::version::Started;
 use platform::{SecretUrl, SharedClock};
 use queue::Queue;
 use store::connect::OpenError;
-use store::{BootstrapOptions, Login, Role, Store, StoreError};
+use store::{BootstrapOptions, Login, Role, Store, StoreError, UserFilter};
 use thiserror::Error;
 
 use crate::app::{App, AppParts, Doors, Rules};
@@ -82,7 +82,13 @@ pub async fn seed_superadmin(config: &Config, store: &Store, now: DateTime<Utc>)
         return Ok(());
     };
     let email = &config.superadmin_email;
-    let login = superadmin(email, store).await?;
+    let login = match superadmin(email, store).await {
+        Err(other @ SetupError::NotSuperadmin { .. }) if has_superadmin(store).await? => {
+            tracing::warn!(reason = %other, "SUPERADMIN_PASSWORD counts for nobody");
+            return Ok(());
+        }
+        login => login?,
+    };
     if login.is_some_and(|login| login.password_hash.is_some()) {
         return Ok(());
     }
@@ -95,6 +101,16 @@ pub async fn seed_superadmin(config: &Config, store: &Store, now: DateTime<Utc>)
     };
     store.bootstrap(&options).await?;
     Ok(())
+}
+
+/// Whether somebody administers already, who may have given another role to the one of `SUPERADMIN_EMAIL`.
+async fn has_superadmin(store: &Store) -> Result<bool, StoreError> {
+    let superadmins = UserFilter {
+        role: Some(Role::Superadmin),
+        is_active: Some(true),
+        email_prefix: None,
+    };
+    Ok(!store.users_page(&superadmins, None, 1).await?.is_empty())
 }
 
 /// The first superadmin, if there is one yet.

@@ -107,7 +107,7 @@ async fn old_codes(test: &TestStore, count: usize, end: DateTime<Utc>) {
         redirect_uris: Vec::new(),
         scopes: Vec::new(),
     };
-    let registration = test.register_oauth_client(&client, now(), None).await.unwrap();
+    let registration = test.register_oauth_client(&client, now()).await.unwrap();
     let Registration::Registered { client, .. } = registration else {
         panic!("too many")
     };

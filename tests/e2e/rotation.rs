@@ -9,7 +9,7 @@ use sea_orm::{ActiveValue, EntityTrait};
 use secrecy::{ExposeSecret as _, SecretString};
 use store::entity::broker_connections;
 use store::money::Money;
-use store::{BrokerSecrets, Store, StoreOptions};
+use store::{AuditEvent, AuditKind, BrokerSecrets, Store, StoreOptions};
 
 use crate::support::books::Book;
 use crate::support::client::market_order;
@@ -65,9 +65,10 @@ async fn connections(store: &Store, count: usize, key: &str) -> Vec<ConnectionId
         .await
         .unwrap();
     let secrets = BrokerSecrets::new(store.clone(), vault(key));
+    let by = AuditEvent::new(AuditKind::BrokerSecretChanged, first.created_at);
     for (number, id) in ids.iter().enumerate() {
         let secret = SecretString::from(number.to_string());
-        secrets.put(*id, &secret, first.created_at).await.unwrap();
+        secrets.put(*id, &secret, &by).await.unwrap();
     }
     ids
 }

@@ -213,7 +213,13 @@ async fn decide(question: &Question, params: &Params, record: &Record, app: &App
         redirect_uri: target.is_named.then(|| target.uri.clone()),
         code_challenge: question.asked.code_challenge.clone(),
     };
-    match app.store.create_oauth_grant(&grant, app.now()).await {
+    let record = record.at_account(account).with("scopes", &grant.scopes.join(" "));
+    let event = record.event(AuditKind::OauthConsentGiven, app.now());
+    let made = app
+        .store
+        .create_oauth_grant_on_record(&grant, &event, app.now())
+        .await;
+    match made {
         Ok(made) => {
             tracing::info!(
                 oauth.grant = %made.grant,
@@ -223,8 +229,6 @@ async fn decide(question: &Question, params: &Params, record: &Record, app: &App
                 oauth.scopes = grant.scopes.join(" "),
                 "a person let an app act"
             );
-            let record = record.at_account(account).with("scopes", &grant.scopes.join(" "));
-            app.audit(&record, AuditKind::OauthConsentGiven).await?;
             Ok(see_other(&target.answer(issuer, &[("code", &made.code)])))
         }
         // Another user's, or none at all: which of the two is nobody's business.

@@ -122,6 +122,7 @@ fn of_store(error: &StoreError) -> Refusal {
         StoreError::NotFound { .. }
         | StoreError::Conflict { .. }
         | StoreError::Inconsistent { .. }
+        | StoreError::Ended
         | StoreError::Url { .. }
         | StoreError::Database(_) => Refusal::new(ErrorName::ServerError, "something went wrong on our side"),
     }

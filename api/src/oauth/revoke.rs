@@ -5,13 +5,15 @@ use std::sync::Arc;
 use poem::http::header;
 use poem::web::Data;
 use poem::{Body, Request, Response, handler};
+use store::audit_log::AuditKind;
 use store::oauth::TokenRevocation;
 
 use super::client::ClientError;
 use super::refusal::Refusal;
 use super::{answer_failure, called, token_of};
 use crate::app::App;
-use crate::middleware::RequestContext;
+use crate::middleware::{RequestContext, client_of};
+use crate::record::Record;
 
 /// Where the endpoint is.
 pub const PATH: &str = "/oauth/revoke";
@@ -44,8 +46,16 @@ async fn answer(
         .store
         .revoke_oauth_token(token_of(&params)?, client.id, app.now());
     match revoking.await? {
-        TokenRevocation::Token | TokenRevocation::Family { .. } => {
+        TokenRevocation::Token => {
             app.forget_credentials();
+            Ok(())
+        }
+        TokenRevocation::Family { grant } => {
+            app.forget_credentials();
+            let record = Record::of(client_of(request), context.clone()).about(&grant);
+            let record = record.with("client_id", &client.client_id);
+            let event = record.event(AuditKind::OauthGrantRevoked, app.now());
+            app.store.audit(&event).await?;
             Ok(())
         }
         TokenRevocation::NotFound => Ok(()),

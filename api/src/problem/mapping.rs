@@ -206,6 +206,7 @@ pub(crate) fn or_absent(error: StoreError, absent: impl FnOnce() -> Problem) -> 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let code = match &error {
+            StoreError::Ended => return Self::new(Code::NotAuthorized, error.to_string()),
             StoreError::Unavailable(_) | StoreError::CommitUnknown(_) | StoreError::Stale { .. } => {
                 Code::ServiceUnavailable
             }

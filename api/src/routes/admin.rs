@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use domain::id::UserId;
+use domain::id::{AccountId, CredentialId, UserId};
 use poem::Request;
 use poem::web::Data;
 use poem_openapi::param::{Path, Query};
@@ -162,9 +162,14 @@ impl Admin {
             starting_cash: app.rules.starting_cash,
             now: app.now(),
         };
-        let (id, account) = app.store.register_user(&new).await.map_err(taken)?;
-        let record = record.at_account(account);
-        app.audit(&record.about(&id), AuditKind::Registered).await?;
+        let event = |id: UserId, account: AccountId| {
+            let record = record.at_account(account).about(&id);
+            record
+                .with("role", new.role.as_str())
+                .event(AuditKind::Registered, new.now)
+        };
+        let made = app.store.register_user_on_record(&new, event).await;
+        let (id, _) = made.map_err(taken)?;
         Ok(Created::User(Json(find(app, id).await?)))
     }
 
@@ -203,7 +208,11 @@ impl Admin {
             is_allowed(user.role, whose.role) && is_allowed(user.role, role)
         };
         let events = |before: &store::UserView, after: &store::UserView| events(&record, before, after, now);
-        let changed = app.store.change_user(id, &change, may_change, events, now).await;
+        let by = Some((user.user, CredentialId(user.session)));
+        let changed = app
+            .store
+            .change_user(id, &change, by, may_change, events, now)
+            .await;
         let changed = changed.map_err(|error| match error {
             UserChangeError::Store(error) => or_absent(error, not_found),
             UserChangeError::LastSuperadmin => Problem::new(Code::LastSuperadmin, error.to_string()),

@@ -25,6 +25,7 @@ use secrecy::SecretString;
 use thiserror::Error;
 use uuid::Uuid;
 
+use crate::acting::lock_actor;
 use crate::entity::broker_secrets;
 use crate::{AuditEvent, AuditKind, Store, StoreError};
 
@@ -93,17 +94,18 @@ impl BrokerSecrets {
         }
     }
 
-    /// Keeps `secret` for `connection`, in place of the one before.
+    /// Keeps `secret` for `connection`, in place of the one before, and puts `event` on record.
     ///
-    /// The store answers [`StoreError::NotFound`] when there is no such connection.
+    /// The store answers [`StoreError::NotFound`] when there is no such connection, and [`StoreError::Ended`] when whoever
+    /// does it, by the event, may no more.
     pub async fn put(
         &self,
         connection: ConnectionId,
         secret: &SecretString,
-        now: DateTime<Utc>,
+        event: &AuditEvent,
     ) -> Result<(), BrokerSecretsError> {
         let sealed = self.vault.seal(connection.0, secret);
-        let put = self.store.put_broker_secret(connection, &sealed, now).await;
+        let put = self.store.put_broker_secret(connection, &sealed, event).await;
         put.map_err(|source| BrokerSecretsError::Store { connection, source })
     }
 
@@ -117,13 +119,15 @@ impl BrokerSecrets {
             .map_err(|source| BrokerSecretsError::Vault { connection, source })
     }
 
-    /// Forgets the secret of `connection`; answers whether there was one.
+    /// Forgets the secret of `connection`; answers whether there was one. If so, it puts `event` on record.
+    ///
+    /// The store answers [`StoreError::Ended`] when whoever does it, by the event, may no more.
     pub async fn delete(
         &self,
         connection: ConnectionId,
-        now: DateTime<Utc>,
+        event: &AuditEvent,
     ) -> Result<bool, BrokerSecretsError> {
-        let deleted = self.store.delete_broker_secret(connection, now).await;
+        let deleted = self.store.delete_broker_secret(connection, event).await;
         deleted.map_err(|source| BrokerSecretsError::Store { connection, source })
     }
 
@@ -225,20 +229,21 @@ SELECT connection_id, sealed, key_fingerprint FROM (
 ORDER BY key_fingerprint, connection_id LIMIT $6";
 
 impl Store {
-    /// Keeps a sealed secret for `connection`, in place of the one before.
+    /// Keeps a sealed secret for `connection`, in place of the one before, and puts `event` on record.
     ///
-    /// Fails with [`StoreError::NotFound`] when there is no such connection.
+    /// Fails with [`StoreError::NotFound`] when there is no such connection, and with [`StoreError::Ended`] when whoever does
+    /// it, by the event, may no more.
     pub async fn put_broker_secret(
         &self,
         connection: ConnectionId,
         sealed: &Sealed,
-        now: DateTime<Utc>,
+        event: &AuditEvent,
     ) -> Result<(), StoreError> {
         let row = broker_secrets::ActiveModel {
             connection_id: ActiveValue::Set(connection.0),
             sealed: ActiveValue::Set(sealed.token().to_owned()),
             key_fingerprint: ActiveValue::Set(sealed.key_fingerprint().to_owned()),
-            updated_at: ActiveValue::Set(now),
+            updated_at: ActiveValue::Set(event.at),
         };
         let replaced = [
             broker_secrets::Column::Sealed,
@@ -249,6 +254,7 @@ impl Store {
             .update_columns(replaced)
             .to_owned();
         self.transaction("put_broker_secret", async |tx| {
+            lock_actor(&tx, event).await?;
             let put = broker_secrets::Entity::insert(row.clone()).on_conflict(on_conflict.clone());
             let put = put.exec_without_returning(&*tx).await;
             put.map_err(|error| match error.sql_err() {
@@ -257,7 +263,7 @@ impl Store {
                 },
                 _ => error.into(),
             })?;
-            self.audit_within(&tx, &changed(connection, "stored", now))
+            self.audit_within(&tx, &changed(connection, "stored", event))
                 .await?;
             Ok(())
         })
@@ -276,15 +282,16 @@ impl Store {
     pub async fn delete_broker_secret(
         &self,
         connection: ConnectionId,
-        now: DateTime<Utc>,
+        event: &AuditEvent,
     ) -> Result<bool, StoreError> {
         self.transaction("delete_broker_secret", async |tx| {
+            lock_actor(&tx, event).await?;
             let deleted = broker_secrets::Entity::delete_by_id(connection.0)
                 .exec(&*tx)
                 .await?;
             let has_deleted = deleted.rows_affected > 0;
             if has_deleted {
-                self.audit_within(&tx, &changed(connection, "removed", now))
+                self.audit_within(&tx, &changed(connection, "removed", event))
                     .await?;
             }
             Ok(has_deleted)
@@ -371,11 +378,12 @@ impl Store {
 }
 
 /// What is put on record of a change to the secret of `connection`.
-fn changed(connection: ConnectionId, what: &str, now: DateTime<Utc>) -> AuditEvent {
+fn changed(connection: ConnectionId, what: &str, event: &AuditEvent) -> AuditEvent {
     AuditEvent {
+        kind: AuditKind::BrokerSecretChanged,
         subject: Some(connection.to_string()),
         data: serde_json::json!({ "change": what }),
-        ..AuditEvent::new(AuditKind::BrokerSecretChanged, now)
+        ..event.clone()
     }
 }
 

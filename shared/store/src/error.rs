@@ -26,6 +26,9 @@ pub enum StoreError {
         /// What moved.
         what: &'static str,
     },
+    /// Whoever asks may no more: the user was deactivated, or the credential taken back, after they were let in.
+    #[error("the credential that asks has ended")]
+    Ended,
     /// Rows contradict each other or their domain: a fault of ours, or a change by hand.
     #[error("{table} {id} is inconsistent")]
     Inconsistent {
@@ -123,6 +126,7 @@ impl StoreError {
             Self::NotFound { .. }
             | Self::Conflict { .. }
             | Self::Stale { .. }
+            | Self::Ended
             | Self::Inconsistent { .. }
             | Self::CommitUnknown(_)
             | Self::Url { .. }

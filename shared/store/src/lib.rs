@@ -26,6 +26,7 @@
 //!    success nor failure.
 
 pub mod accounts;
+mod acting;
 pub mod assets;
 pub mod attempts;
 pub mod audit_log;

@@ -1,7 +1,7 @@
 //! From an e-mail address and a password to a session: what the operations of [`super`] and the pages share.
 
 use chrono::TimeDelta;
-use domain::id::UserId;
+use domain::id::{AccountId, UserId};
 use platform::email::normal;
 use platform::password::{self, ChoiceError};
 use platform::secrets::{new_token, sha256};
@@ -16,7 +16,7 @@ use crate::auth::SessionUser;
 use crate::auth::csrf::Bound;
 use crate::auth::device;
 use crate::input::Fields;
-use crate::problem::{Code, Problem};
+use crate::problem::{Code, Problem, or_absent};
 use crate::record::Record;
 use crate::wire::{RoleName, Time};
 
@@ -125,9 +125,14 @@ pub(crate) async fn create(
         starting_cash: app.rules.starting_cash,
         now: app.now(),
     };
-    let (user, account) = app.store.register_user(&new).await.map_err(taken)?;
-    app.audit(&record.of_user(user).at_account(account), AuditKind::Registered)
-        .await?;
+    // Whoever was logged in here before has nothing to do with it.
+    let record = Record::of(record.client(), record.context().clone());
+    let event = |user: UserId, account: AccountId| {
+        let record = record.of_user(user).at_account(account);
+        record.event(AuditKind::Registered, new.now)
+    };
+    let made = app.store.register_user_on_record(&new, event).await;
+    let (user, _) = made.map_err(taken)?;
     Ok(SessionStart {
         user,
         email: new.email,
@@ -224,7 +229,7 @@ pub(crate) async fn begin(
 ) -> Result<Begun, Problem> {
     let headers = request.headers();
     if let Some(old) = app.cookies.read_session(headers) {
-        end_old(app, &old).await?;
+        end_old(app, record, &old).await?;
     }
     let secret = new_token();
     let now = app.now();
@@ -253,12 +258,19 @@ pub(crate) async fn begin(
 }
 
 /// Ends the session that the browser had, whosever it was.
-async fn end_old(app: &App, secret: &str) -> Result<(), Problem> {
-    if let Some(old) = app.store.find_session(&sha256(secret)).await? {
+async fn end_old(app: &App, record: &Record, secret: &str) -> Result<(), Problem> {
+    let old = app.store.find_session(&sha256(secret)).await?;
+    if let Some(old) = old.filter(|old| old.ended_at.is_none()) {
         app.store
             .end_session(old.user_id, old.session_id, app.now())
             .await?;
         app.forget_credentials();
+        let record = Record::of(record.client(), record.context().clone());
+        app.audit(
+            &record.of_user(old.user_id).about(&old.session_id),
+            AuditKind::LoggedOut,
+        )
+        .await?;
     }
     Ok(())
 }
@@ -280,7 +292,8 @@ pub(super) async fn renew(app: &App, user: &SessionUser) -> Result<Begun, Proble
         now: app.now(),
         expires_at: None,
     };
-    app.store.renew_session(user.user, user.session, &renewal).await?;
+    let renewed = app.store.renew_session(user.user, user.session, &renewal).await;
+    renewed.map_err(|error| or_absent(error, || Problem::from(StoreError::Ended)))?;
     app.forget_credentials();
     found(app, &secret).await
 }

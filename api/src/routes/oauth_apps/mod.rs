@@ -195,7 +195,7 @@ impl OAuthApps {
         let event = record.event(AuditKind::OauthClientRegistered, app.now());
         let registration = app
             .store
-            .register_oauth_client(&new, app.now(), Some(event))
+            .register_oauth_client_on_record(&new, event, app.now())
             .await;
         match registration.map_err(Problem::from)? {
             Registration::Registered { client, secret } => {

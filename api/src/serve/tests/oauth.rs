@@ -60,7 +60,7 @@ async fn register(test: &TestStore, owner: Trader, is_confidential: bool) -> Bot
         scopes: texts(&["data", "trading"]),
     };
     let registration = test
-        .register_oauth_client(&new, store::testing::now(), None)
+        .register_oauth_client(&new, store::testing::now())
         .await
         .unwrap();
     let Registration::Registered { client, secret } = registration else {

@@ -4,8 +4,8 @@ use chrono::TimeDelta;
 use platform::Config;
 use poem::http::Method;
 use serde_json::{Value, json};
-use store::KEYS_MAX;
 use store::testing::TestStore;
+use store::{KEYS_MAX, Role};
 
 use super::browser::{Browser, PASSWORD};
 use super::site::{Answer, Differences, Site, buy};
@@ -360,6 +360,21 @@ store::testing::on_both! {
         Browser::logged_in(&site, "owner@example.org").await;
     }
 
+    async fn a_password_for_somebody_who_is_no_superadmin_stops_only_a_start_without_any(test: TestStore) {
+        test.create_user(ANNA, Role::Standard, store::testing::now()).await.unwrap();
+        let pairs = [("SUPERADMIN_EMAIL", ANNA), ("SUPERADMIN_PASSWORD", PASSWORD)];
+        let find = |name: &str| pairs.iter().find(|(key, _)| *key == name);
+        let config = Config::from_lookup(|name| find(name).map(|(_, value)| (*value).to_owned())).unwrap();
+        let seed = async || setup::seed_superadmin(&config, test, store::testing::now()).await;
+        let refused = seed().await.unwrap_err().to_string();
+        assert!(refused.contains(&format!("{ANNA}, a user with the role standard")), "{refused}");
+        // Somebody administers, and may have given another role to this one.
+        test.create_user("root@example.com", Role::Superadmin, store::testing::now()).await.unwrap();
+        seed().await.unwrap();
+        let anna = test.find_login(ANNA).await.unwrap().unwrap();
+        assert!(anna.role == Role::Standard && anna.password_hash.is_none());
+    }
+
     async fn mass_assignment_of_role_makes_nobody_an_admin(test: TestStore) {
         let site = Site::over(test).await;
         let mut visitor = Browser::open(&site).await;
@@ -383,14 +398,13 @@ store::testing::on_both! {
         let made = made.json();
         let key = (made["key_id"].as_str().unwrap(), made["secret_key"].as_str().unwrap());
         assert_eq!(site.with_key(key, Method::POST, "/v2/orders", &buy()).await.status, 200);
-        let mut last_used = Value::Null;
-        for _ in 0..1_000 {
-            last_used = anna.get("/auth/keys").await.json()[0]["last_used_at"].clone();
-            if !last_used.is_null() {
-                break;
+        let is_noted = async {
+            while !anna.get("/auth/keys").await.json()[0]["last_used_at"].is_string() {
+                tokio::task::yield_now().await;
             }
-        }
-        assert!(last_used.is_string(), "it is noted beside the request");
+        };
+        let noted = tokio::time::timeout(std::time::Duration::from_secs(20), is_noted).await;
+        assert!(noted.is_ok(), "it is noted beside the request");
         let stop = json!({"symbol": "BTC/USD", "stop_price": "1"});
         assert_error(&site.with_key(key, Method::POST, "/v2/triggers", &stop).await, 403, "insufficient_scope");
         let listed = anna.get("/auth/keys").await;

@@ -35,7 +35,7 @@ pub struct LocalSecrets {
     pub encryption_key: SecretString,
     /// Salt of derived encryption keys.
     pub encryption_salt: SecretString,
-    /// Signs CSRF tokens. Session cookies are random and need no signature.
+    /// Signs CSRF tokens and the cookies of known browsers. Session cookies are random and need no signature.
     pub session_secret: SecretString,
     /// Whether this call wrote the file (the first start of an installation).
     pub created: bool,

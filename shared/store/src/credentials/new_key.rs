@@ -14,6 +14,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{API_KEY, is_live};
+use crate::acting::lock_actor;
 use crate::codes::random_code;
 use crate::entity::{accounts, credentials};
 use crate::{AuditEvent, Store, StoreError};
@@ -79,13 +80,15 @@ impl Store {
     /// Makes a key and puts `event` on record, both or neither; the event's subject becomes the public part of the key. None,
     /// where the account has [`KEYS_MAX`] live keys already.
     ///
-    /// Fails with [`StoreError::NotFound`] when the account is another user's.
+    /// Fails with [`StoreError::NotFound`] when the account is another user's, and with [`StoreError::Ended`] when whoever
+    /// does it, by the event, may no more.
     pub async fn create_api_key_on_record(
         &self,
         new: NewKey,
         event: AuditEvent,
     ) -> Result<Option<NewApiKey>, StoreError> {
         self.transaction("create_api_key", async |tx| {
+            lock_actor(&tx, &event).await?;
             let made = make_key(&tx, &new).await?;
             if let Some(key) = &made {
                 let event = AuditEvent {

@@ -13,6 +13,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{Issued, OWN, TokenKind, hash_of, issue, issued, words};
+use crate::acting::lock_actor;
 use crate::codes::random_code;
 use crate::entity::{accounts, oauth_clients, oauth_grants};
 use crate::users::lock_user;
@@ -152,17 +153,19 @@ impl OAuthClient {
 impl Store {
     /// Registers an app and puts `event` on record, both or neither; the event's subject becomes the client's public name.
     ///
-    /// Fails with [`StoreError::NotFound`] when the account is another user's.
-    pub async fn register_oauth_client(
+    /// Fails with [`StoreError::NotFound`] when the account is another user's, and with [`StoreError::Ended`] when whoever
+    /// does it, by the event, may no more.
+    pub async fn register_oauth_client_on_record(
         &self,
         new: &NewClient,
+        event: AuditEvent,
         now: DateTime<Utc>,
-        event: Option<AuditEvent>,
     ) -> Result<Registration, StoreError> {
         let (client_id, secret) = self
             .transaction("register_oauth_client", async |tx| {
                 // Locked, so that registrations of one user count each other, whichever account they name.
                 lock_user(&tx, new.user).await?;
+                lock_actor(&tx, &event).await?;
                 let account = accounts::Entity::find_by_id(new.account.0)
                     .filter(accounts::Column::UserId.eq(new.user.0))
                     .one(&*tx)
@@ -179,13 +182,11 @@ impl Store {
                 let secret = new.is_confidential.then(new_token);
                 let row = client_row(new, secret.as_deref(), now);
                 let client_id = row.insert(&*tx).await?.client_id;
-                if let Some(event) = &event {
-                    let event = AuditEvent {
-                        subject: Some(client_id.clone()),
-                        ..event.clone()
-                    };
-                    self.audit_within(&tx, &event).await?;
-                }
+                let event = AuditEvent {
+                    subject: Some(client_id.clone()),
+                    ..event.clone()
+                };
+                self.audit_within(&tx, &event).await?;
                 Ok((Some(client_id), secret))
             })
             .await?;

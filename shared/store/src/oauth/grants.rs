@@ -13,8 +13,9 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{CODE_LIFETIME, CONSENT, words};
+use crate::acting::lock_actor;
 use crate::entity::{accounts, oauth_codes, oauth_grants};
-use crate::{Store, StoreError};
+use crate::{AuditEvent, Store, StoreError};
 
 /// How exact `last_used_at` is.
 const TOUCH_EVERY: TimeDelta = TimeDelta::seconds(60);
@@ -112,15 +113,18 @@ WHERE g.user_id = $1 AND g.kind = 'consent' AND g.revoked_at IS NULL AND c.revok
               WHERE t.grant_id = g.id AND t.used_at IS NULL AND t.revoked_at IS NULL AND t.expires_at > $2)";
 
 impl Store {
-    /// Keeps what a person has agreed to, and makes the code by which the app fetches its tokens.
+    /// Keeps what a person has agreed to, makes the code by which the app fetches its tokens, and puts `event` on record.
     ///
-    /// Fails with [`StoreError::NotFound`] when the account is another user's.
-    pub async fn create_oauth_grant(
+    /// Fails with [`StoreError::NotFound`] when the account is another user's, and with [`StoreError::Ended`] when whoever
+    /// does it, by the event, may no more.
+    pub async fn create_oauth_grant_on_record(
         &self,
         new: &NewGrant,
+        event: &AuditEvent,
         now: DateTime<Utc>,
     ) -> Result<NewCode, StoreError> {
         self.transaction("create_oauth_grant", async |tx| {
+            lock_actor(&tx, event).await?;
             let account = accounts::Entity::find_by_id(new.account.0)
                 .filter(accounts::Column::UserId.eq(new.user.0))
                 .one(&*tx)
@@ -149,6 +153,7 @@ impl Store {
                 used_at: ActiveValue::Set(None),
             };
             row.insert(&*tx).await?;
+            self.audit_within(&tx, event).await?;
             Ok(NewCode {
                 grant: grant.id,
                 code,

@@ -204,7 +204,10 @@ const fn is_of_one(error: &StoreError) -> bool {
         | StoreError::Stale { .. }
         | StoreError::Inconsistent { .. }
         | StoreError::Database(_) => true,
-        StoreError::Unavailable(_) | StoreError::CommitUnknown(_) | StoreError::Url { .. } => false,
+        StoreError::Unavailable(_)
+        | StoreError::CommitUnknown(_)
+        | StoreError::Ended
+        | StoreError::Url { .. } => false,
     }
 }
 

@@ -1,12 +1,16 @@
-//! Changes of people and keys as tests make them: nobody is asked whether they may, and nothing is put on record.
+//! Changes of people, keys and apps as tests make them: by nobody, who may everything.
 
 use chrono::{DateTime, Utc};
-use domain::id::UserId;
+use domain::id::{AccountId, UserId};
 use rust_decimal::Decimal;
 
 use crate::credentials::new_key::make_key;
+use crate::oauth::{NewClient, NewCode, NewGrant, Registration};
 use crate::users::{Role, UserLimits};
-use crate::{LimitChange, NewApiKey, NewKey, Store, StoreError, UserChange, UserChangeError, UserView};
+use crate::{
+    AuditEvent, AuditKind, LimitChange, NewApiKey, NewKey, NewUser, Store, StoreError, UserChange,
+    UserChangeError, UserView,
+};
 
 impl Store {
     /// Gives a user another role.
@@ -58,8 +62,34 @@ impl Store {
         change: UserChange,
         now: DateTime<Utc>,
     ) -> Result<UserView, UserChangeError> {
-        self.change_user(user, &change, |_| true, |_, _| Vec::new(), now)
+        self.change_user(user, &change, None, |_| true, |_, _| Vec::new(), now)
             .await
+    }
+
+    /// Makes a user with a paper account.
+    pub async fn register_user(&self, new: &NewUser) -> Result<(UserId, AccountId), StoreError> {
+        let event = |_, _| AuditEvent::new(AuditKind::Registered, new.now);
+        self.register_user_on_record(new, event).await
+    }
+
+    /// Registers an app.
+    pub async fn register_oauth_client(
+        &self,
+        new: &NewClient,
+        now: DateTime<Utc>,
+    ) -> Result<Registration, StoreError> {
+        let event = AuditEvent::new(AuditKind::OauthClientRegistered, now);
+        self.register_oauth_client_on_record(new, event, now).await
+    }
+
+    /// Keeps what a person has agreed to.
+    pub async fn create_oauth_grant(
+        &self,
+        new: &NewGrant,
+        now: DateTime<Utc>,
+    ) -> Result<NewCode, StoreError> {
+        let event = AuditEvent::new(AuditKind::OauthConsentGiven, now);
+        self.create_oauth_grant_on_record(new, &event, now).await
     }
 
     /// Makes a key.

@@ -145,7 +145,10 @@ fn is_of_some(error: &StoreError) -> bool {
         | StoreError::NotFound { .. }
         | StoreError::Database(_) => true,
         StoreError::Unavailable(error) => is_lock_timeout(error),
-        StoreError::Stale { .. } | StoreError::CommitUnknown(_) | StoreError::Url { .. } => false,
+        StoreError::Stale { .. }
+        | StoreError::CommitUnknown(_)
+        | StoreError::Ended
+        | StoreError::Url { .. } => false,
     }
 }
 

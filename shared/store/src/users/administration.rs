@@ -1,7 +1,7 @@
 //! What admins see and change of users: role, state, limits.
 
 use chrono::{DateTime, Utc};
-use domain::id::UserId;
+use domain::id::{CredentialId, UserId};
 use platform::email;
 use rust_decimal::Decimal;
 use sea_orm::sea_query::{Expr, ExprTrait, LikeExpr, LockType, SimpleExpr};
@@ -10,7 +10,8 @@ use sea_orm::{
 };
 use thiserror::Error;
 
-use super::{Role, UserLimits, has_nul, lock_user, role_of};
+use super::{Role, UserLimits, has_nul, role_of};
+use crate::acting::require_standing;
 use crate::entity::users;
 use crate::sessions::end_all;
 use crate::{AuditEvent, Money, Store, StoreError};
@@ -188,7 +189,8 @@ impl Store {
 
     /// Changes what `change` names of a user, and nothing else: all of it or nothing. The answer is the user at that moment.
     ///
-    /// `may_change` judges the user as the row stands, locked, so nobody is let through on what was true a moment before.
+    /// `by` names who does it, with which credential; none: the operator. Fails with [`StoreError::Ended`] when they may no
+    /// more. `may_change` judges the user as the row stands, locked, so nobody is let through on what was true a moment before.
     /// What `events` makes of the user before and after is recorded together with the change. Sessions end where the role
     /// becomes another one, or the user is deactivated. Limits hold for every order that is stored after this has
     /// committed, whichever process decided on it; what was accepted before stays.
@@ -196,13 +198,14 @@ impl Store {
         &self,
         user: UserId,
         change: &UserChange,
+        by: Option<(UserId, CredentialId)>,
         may_change: impl Fn(&UserView) -> bool + Send + Sync,
         events: impl Fn(&UserView, &UserView) -> Vec<AuditEvent> + Send + Sync,
         now: DateTime<Utc>,
     ) -> Result<UserView, UserChangeError> {
         let (may_change, events) = (&may_change, &events);
         let changed = self.transaction("change_user", async |tx| {
-            let (before, is_last_superadmin) = lock_for(&tx, user, change).await?;
+            let (before, is_last_superadmin) = lock_for(&tx, user, change, by).await?;
             if !may_change(&before) {
                 return Ok(Err(UserChangeError::NotAllowed));
             }
@@ -222,31 +225,36 @@ impl Store {
     }
 }
 
-/// Locks the row of `user`, and answers the user and whether this is the only active superadmin. Where `change` may take
-/// the last one, all of them are locked, so that of two who are to go at once the second finds the first gone.
+/// Locks the rows of `user` and of who changes them, and answers the user and whether this is the only active superadmin.
+/// Where `change` may take the last one, all of them are locked, so that of two who are to go at once the second finds the
+/// first gone.
 async fn lock_for(
     tx: &DatabaseTransaction,
     user: UserId,
     change: &UserChange,
+    by: Option<(UserId, CredentialId)>,
 ) -> Result<(UserView, bool), StoreError> {
-    if !change.may_remove_a_superadmin() {
-        return Ok((UserView::of(lock_user(tx, user).await?)?, false));
-    }
     let is_superadmin = |row: &users::Model| row.is_active && row.role == Role::Superadmin.as_str();
+    let concerned = [Some(user), by.map(|(actor, _)| actor)].into_iter().flatten();
     let is_active_superadmin = Condition::all()
         .add(users::Column::Role.eq(Role::Superadmin.as_str()))
         .add(users::Column::IsActive.eq(true));
+    let counted = change.may_remove_a_superadmin().then_some(is_active_superadmin);
     let rows = users::Entity::find()
-        // The user, too, so that all locks of users are taken by ascending id.
+        // All by one query, so that locks of users are taken by ascending id.
         .filter(
             Condition::any()
-                .add(is_active_superadmin)
-                .add(users::Column::Id.eq(user.0)),
+                .add(users::Column::Id.is_in(concerned.map(|user| user.0)))
+                .add_option(counted),
         )
         .order_by_asc(users::Column::Id)
         .lock(LockType::NoKeyUpdate)
         .all(tx)
         .await?;
+    if let Some((actor, credential)) = by {
+        let is_active = rows.iter().any(|row| row.id == actor.0 && row.is_active);
+        require_standing(tx, is_active, actor, credential).await?;
+    }
     let has_another = rows.iter().any(|row| row.id != user.0 && is_superadmin(row));
     let row = rows.into_iter().find(|row| row.id == user.0);
     let row = row.ok_or(StoreError::NotFound { table: "users" })?;

@@ -13,9 +13,10 @@ use uuid::Uuid;
 
 use super::{Role, has_nul, lock_user, role_of, user_row};
 use crate::accounts::insert_account;
+use crate::acting::lock_actor;
 use crate::entity::users;
 use crate::sessions::{end_all, has_ended};
-use crate::{Store, StoreError};
+use crate::{AuditEvent, Store, StoreError};
 
 /// Someone who registers.
 #[derive(Debug, Clone)]
@@ -67,10 +68,16 @@ impl fmt::Debug for Login {
 }
 
 impl Store {
-    /// Makes a user with a paper account, both or neither.
+    /// Makes a user with a paper account, and puts on record what `event` makes of the two: all or nothing.
     ///
-    /// Fails with [`StoreError::Conflict`] when the email is taken.
-    pub async fn register_user(&self, new: &NewUser) -> Result<(UserId, AccountId), StoreError> {
+    /// Fails with [`StoreError::Conflict`] when the email is taken, and with [`StoreError::Ended`] when whoever does it, by
+    /// the event, may no more.
+    pub async fn register_user_on_record(
+        &self,
+        new: &NewUser,
+        event: impl Fn(UserId, AccountId) -> AuditEvent + Send + Sync,
+    ) -> Result<(UserId, AccountId), StoreError> {
+        let event = &event;
         self.transaction("register_user", async |tx| {
             let row = users::ActiveModel {
                 password_hash: ActiveValue::Set(Some(new.password_hash.expose_secret().to_owned())),
@@ -78,8 +85,13 @@ impl Store {
             };
             let user = users::Entity::insert(row).exec_with_returning(&*tx).await?;
             let user = UserId(user.id);
-            let account = insert_account(&tx, user, new.starting_cash, new.now).await?;
-            Ok((user, account.account))
+            let account = insert_account(&tx, user, new.starting_cash, new.now)
+                .await?
+                .account;
+            let event = event(user, account);
+            lock_actor(&tx, &event).await?;
+            self.audit_within(&tx, &event).await?;
+            Ok((user, account))
         })
         .await
     }

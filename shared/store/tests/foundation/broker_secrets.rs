@@ -18,7 +18,7 @@ use store::entity::{broker_connections, broker_secrets};
 use store::money::Money;
 use store::testing::{TestStore, now};
 use store::users::Role;
-use store::{Store, StoreError};
+use store::{AuditEvent, AuditKind, Store, StoreError};
 use uuid::Uuid;
 
 const A: &str = "cw_0x689RpI-jtRR7oE8h_eQsKImvJapLeSbXpwF4e4=";
@@ -43,9 +43,14 @@ async fn rotate(secrets: &BrokerSecrets) -> Rotation {
     secrets.rotate(&ManualClock::new(now())).await.unwrap()
 }
 
+/// Somebody changes a secret.
+fn by() -> AuditEvent {
+    AuditEvent::new(AuditKind::BrokerSecretChanged, now())
+}
+
 async fn put(secrets: &BrokerSecrets, connection: ConnectionId, text: &str) {
     secrets
-        .put(connection, &SecretString::from(text), now())
+        .put(connection, &SecretString::from(text), &by())
         .await
         .unwrap();
 }
@@ -111,14 +116,14 @@ store::testing::on_both! {
         assert_eq!(get(&secrets, mine).await, Ok(Some("first".to_owned())));
         put(&secrets, mine, "second").await;
         assert_eq!(get(&secrets, mine).await, Ok(Some("second".to_owned())));
-        assert!(secrets.delete(mine, now()).await.unwrap());
-        assert!(!secrets.delete(mine, now()).await.unwrap());
+        assert!(secrets.delete(mine, &by()).await.unwrap());
+        assert!(!secrets.delete(mine, &by()).await.unwrap());
         assert_eq!(get(&secrets, mine).await, Ok(None));
         assert_eq!(get(&secrets, other).await, Ok(Some("other".to_owned())));
     }
 
     async fn nothing_is_kept_for_a_connection_that_is_not_there(test: TestStore) {
-        let put = secrets(test, A).put(ConnectionId(Uuid::now_v7()), &SecretString::from("x"), now()).await;
+        let put = secrets(test, A).put(ConnectionId(Uuid::now_v7()), &SecretString::from("x"), &by()).await;
         let error = put.unwrap_err();
         assert!(
             matches!(
@@ -135,7 +140,7 @@ store::testing::on_both! {
         let row = broker_secrets::Entity::find().one(test.read()).await.unwrap().unwrap();
         assert!(!format!("{row:?}").contains("secret"), "{row:?}");
         let plain = Sealed::from_kept("secret word".to_owned(), row.key_fingerprint);
-        let refused = test.put_broker_secret(connection, &plain, now()).await;
+        let refused = test.put_broker_secret(connection, &plain, &by()).await;
         assert!(matches!(refused, Err(StoreError::Database(_))), "{refused:?}");
     }
 
@@ -144,7 +149,7 @@ store::testing::on_both! {
         let secrets = secrets(test, A);
         put(&secrets, mine, "mine").await;
         let sealed = test.broker_secret(mine).await.unwrap().unwrap();
-        test.put_broker_secret(other, &sealed, now()).await.unwrap();
+        test.put_broker_secret(other, &sealed, &by()).await.unwrap();
         assert_eq!(get(&secrets, other).await, Err(VaultError::OtherOwner));
         assert_eq!(get(&secrets, mine).await, Ok(Some("mine".to_owned())));
     }
@@ -222,7 +227,7 @@ store::testing::on_both! {
             put(&secrets(test, key), *connection, "x").await;
         }
         let moved = test.broker_secret(all[1]).await.unwrap().unwrap();
-        test.put_broker_secret(all[2], &moved, now()).await.unwrap();
+        test.put_broker_secret(all[2], &moved, &by()).await.unwrap();
 
         let rotated = rotate(&secrets(test, &format!("{B},{A}"))).await;
         assert_eq!((rotated.resealed, rotated.is_complete(), rotated.is_outpaced), (224, false, false));
@@ -245,7 +250,7 @@ store::testing::on_both! {
             resealed.push(Resealed { connection, before, after });
         }
         put(&old, put_meanwhile, "meanwhile").await;
-        old.delete(deleted, now()).await.unwrap();
+        old.delete(deleted, &by()).await.unwrap();
 
         let later = now() + TimeDelta::seconds(5);
         assert_eq!(test.replace_broker_secrets(&resealed, later).await.unwrap(), 1);
@@ -261,11 +266,11 @@ store::testing::on_both! {
         let nobody = ConnectionId(Uuid::now_v7());
         let old = secrets(test, A);
         put(&old, mine, "hunter2").await;
-        assert!(old.put(nobody, &SecretString::from("hunter2"), now()).await.is_err());
+        assert!(old.put(nobody, &SecretString::from("hunter2"), &by()).await.is_err());
         rotate(&secrets(test, &format!("{B},{A}"))).await;
         rotate(&secrets(test, &format!("{B},{A}"))).await;
-        old.delete(mine, now()).await.unwrap();
-        old.delete(mine, now()).await.unwrap();
+        old.delete(mine, &by()).await.unwrap();
+        old.delete(mine, &by()).await.unwrap();
         let page = test.audit_page(&AuditFilter::default(), None, 10).await.unwrap();
         let events: Vec<_> = page.events.iter().rev().map(|event| {
             (event.kind.as_str(), event.subject.clone(), serde_json::to_string(&event.data).unwrap())

@@ -45,7 +45,7 @@ fn new_client(owner: Trader, is_confidential: bool) -> NewClient {
 
 async fn register(test: &TestStore, owner: Trader) -> OAuthClient {
     match test
-        .register_oauth_client(&new_client(owner, true), now(), None)
+        .register_oauth_client(&new_client(owner, true), now())
         .await
         .unwrap()
     {
@@ -128,7 +128,7 @@ async fn lets_in(test: &TestStore, issued: &Issued, at: DateTime<Utc>) -> bool {
 store::testing::on_both! {
     async fn a_client_is_found_with_everything_that_was_registered(test: TestStore) {
         let owner = test.trader(Role::Standard, Decimal::ONE).await;
-        let registration = test.register_oauth_client(&new_client(owner, true), now(), None).await.unwrap();
+        let registration = test.register_oauth_client(&new_client(owner, true), now()).await.unwrap();
         let shown = format!("{registration:?}");
         let Registration::Registered { client, secret } = registration else { panic!("too many") };
         let secret = secret.unwrap();
@@ -143,7 +143,7 @@ store::testing::on_both! {
         assert_eq!(test.oauth_client(&client.client_id).await.unwrap().as_ref(), Some(&*client));
         assert_eq!(test.statement_count() - before, 1);
         assert_eq!(test.oauth_client("app_nobody").await.unwrap(), None);
-        let public = test.register_oauth_client(&new_client(owner, false), now(), None).await.unwrap();
+        let public = test.register_oauth_client(&new_client(owner, false), now()).await.unwrap();
         let Registration::Registered { client: public, secret } = public else { panic!("too many") };
         assert_eq!((secret, public.hash, public.is_public()), (None, None, true));
         let row = oauth_clients::Entity::find().all(test.read()).await.unwrap();
@@ -154,7 +154,7 @@ store::testing::on_both! {
         let owner = test.trader(Role::Standard, Decimal::ONE).await;
         let other = test.trader(Role::Standard, Decimal::ONE).await;
         let foreign = NewClient { account: other.account, ..new_client(owner, true) };
-        let foreign = test.register_oauth_client(&foreign, now(), None).await;
+        let foreign = test.register_oauth_client(&foreign, now()).await;
         assert!(matches!(foreign, Err(StoreError::NotFound { table: "accounts" })), "{foreign:?}");
         let client = register(test, owner).await;
         let id = client.client_id.as_str();
@@ -182,7 +182,7 @@ store::testing::on_both! {
         for _ in 0..CLIENTS_MAX {
             register(test, owner).await;
         }
-        let more = test.register_oauth_client(&new_client(owner, true), now(), None).await.unwrap();
+        let more = test.register_oauth_client(&new_client(owner, true), now()).await.unwrap();
         assert!(matches!(more, Registration::TooMany), "{more:?}");
         let one = test.oauth_clients_of(owner.user, None).await.unwrap().remove(0);
         test.revoke_oauth_client(owner.user, None, &one.client_id, now()).await.unwrap();
@@ -197,13 +197,17 @@ store::testing::on_both! {
         }
         let stores = [test.second().await, test.second().await];
         let clients = [new_client(owner, true), NewClient { account, ..new_client(owner, true) }];
-        let event = || Some(AuditEvent::new(AuditKind::OauthClientRegistered, now()));
-        let tries = (0..8).map(|one| stores[one % 2].register_oauth_client(&clients[one % 2], now(), event()));
+        let event = || AuditEvent {
+            user_id: Some(owner.user),
+            ..AuditEvent::new(AuditKind::OauthClientRegistered, now())
+        };
+        let tries = (0..8).map(|one| stores[one % 2].register_oauth_client_on_record(&clients[one % 2], event(), now()));
         let made: Vec<_> = join_all(tries).await.into_iter().filter_map(|made| match made.unwrap() {
             Registration::Registered { client, .. } => Some(Some(client.client_id.clone())),
             Registration::TooMany => None,
         }).collect();
-        let page = test.audit_page(&AuditFilter::default(), None, 10).await.unwrap();
+        let theirs = AuditFilter { user: Some(owner.user), ..AuditFilter::default() };
+        let page = test.audit_page(&theirs, None, 10).await.unwrap();
         let told: Vec<_> = page.events.into_iter().map(|event| event.subject).collect();
         assert_eq!((made.len(), told), (1, made), "the one that was made is on record, and no other");
     }

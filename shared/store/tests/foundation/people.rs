@@ -1,14 +1,15 @@
 //! Registration, passwords, and what admins change of users.
 
-use domain::id::UserId;
+use domain::id::{CredentialId, UserId};
 use rust_decimal::Decimal;
 use secrecy::{ExposeSecret, SecretString};
 use store::audit_log::AuditFilter;
+use store::oauth::{NewClient, NewGrant, Registration};
 use store::testing::{TestStore, now};
 use store::users::{BootstrapOptions, Role};
 use store::{
-    AuditEvent, AuditKind, LimitChange, NewSession, NewUser, Store, StoreError, UserChange, UserChangeError,
-    UserFilter, UserLimits, UserView,
+    AuditEvent, AuditKind, LimitChange, NewKey, NewSession, NewUser, Store, StoreError, UserChange,
+    UserChangeError, UserFilter, UserLimits, UserView,
 };
 use uuid::Uuid;
 
@@ -159,8 +160,8 @@ store::testing::on_both! {
             let order = UserChange { order_notional: own(round), ..UserChange::default() };
             let day = UserChange { day_notional: own(100 + round), ..UserChange::default() };
             let (one, two) = tokio::join!(
-                test.change_user(user, &order, |_| true, nothing, now()),
-                other.change_user(user, &day, |_| true, nothing, now()),
+                test.change_user(user, &order, None, |_| true, nothing, now()),
+                other.change_user(user, &day, None, |_| true, nothing, now()),
             );
             one.unwrap();
             two.unwrap();
@@ -185,23 +186,99 @@ store::testing::on_both! {
         };
         let before = test.user(user).await.unwrap();
         let is_admin = |user: &UserView| user.role == Role::Admin;
-        let refused = test.change_user(user, &everything, is_admin, tell, now()).await;
+        let refused = test.change_user(user, &everything, None, is_admin, tell, now()).await;
         assert!(matches!(refused, Err(UserChangeError::NotAllowed)), "{refused:?}");
         assert_eq!(test.user(user).await.unwrap(), before);
         assert!(test.find_session(&[1; 32]).await.unwrap().unwrap().ended_at.is_none());
-        let told = async || test.audit_page(&AuditFilter::default(), None, 10).await.unwrap().events;
+        let of_kind = AuditFilter { kind: Some(AuditKind::RoleChanged), ..AuditFilter::default() };
+        let told = async || test.audit_page(&of_kind, None, 10).await.unwrap().events;
         assert!(told().await.is_empty());
 
-        test.change_user(user, &everything, |_| true, tell, now()).await.unwrap();
-        let changed = test.change_user(user, &UserChange::default(), is_admin, nothing, now()).await.unwrap();
+        test.change_user(user, &everything, None, |_| true, tell, now()).await.unwrap();
+        let changed = test.change_user(user, &UserChange::default(), None, is_admin, nothing, now()).await.unwrap();
         assert_eq!((changed.role, changed.is_active), (Role::Admin, false));
         let events = told().await;
         assert_eq!(events.len(), 1);
         assert_eq!(events[0].data, serde_json::json!(["standard", "admin"]));
         // What is not named stays, and a limit of the role is one that is not the user's own.
         let of_role = UserChange { order_notional: Some(LimitChange::OfRole), ..UserChange::default() };
-        let changed = test.change_user(user, &of_role, |_| true, nothing, now()).await.unwrap();
+        let changed = test.change_user(user, &of_role, None, |_| true, nothing, now()).await.unwrap();
         assert_eq!((changed.limits.order_notional, changed.limits.day_notional), (None, Some(Decimal::TWO)));
+    }
+
+    async fn whoever_was_thrown_out_meanwhile_makes_and_changes_nothing(test: TestStore) {
+        let (root, account) = test.register_user(&NewUser { role: Role::Superadmin, ..new_user("root@example.com") }).await.unwrap();
+        let (ada, _) = test.register_user(&new_user("ada@example.com")).await.unwrap();
+        let change = UserChange { role: Some(Role::Admin), ..UserChange::default() };
+        let app = NewClient {
+            user: root,
+            account,
+            name: "Bot".to_owned(),
+            is_confidential: true,
+            grant_types: Vec::new(),
+            redirect_uris: Vec::new(),
+            scopes: Vec::new(),
+        };
+        let Registration::Registered { client, .. } = test.register_oauth_client(&app, now()).await.unwrap() else { panic!() };
+        let consent = NewGrant {
+            client: client.id,
+            user: root,
+            account,
+            scopes: Vec::new(),
+            redirect_uri: None,
+            code_challenge: "c".repeat(43),
+        };
+        let by = |credential: Uuid| AuditEvent {
+            user_id: Some(root),
+            credential_id: Some(CredentialId(credential)),
+            ..AuditEvent::new(AuditKind::Registered, now())
+        };
+        // Whether each of these changes succeeds with this credential; the email is a new one each time.
+        let tries = async |credential: Uuid, email: &str| {
+            let by = by(credential);
+            let key = NewKey::new(root, account, "bot", &[], now());
+            let actor = Some((root, CredentialId(credential)));
+            let changed = match test.change_user(ada, &change, actor, |_| true, nothing, now()).await {
+                Err(UserChangeError::Store(error)) => Err(error),
+                other => {
+                    other.unwrap();
+                    Ok(())
+                }
+            };
+            [
+                changed,
+                test.register_user_on_record(&new_user(email), |_, _| by.clone()).await.map(drop),
+                test.create_api_key_on_record(key, by.clone()).await.map(drop),
+                test.register_oauth_client_on_record(&app, by.clone(), now()).await.map(drop),
+                test.create_oauth_grant_on_record(&consent, &by, now()).await.map(drop),
+            ]
+        };
+        let all = |tried: &[Result<(), StoreError>], ended: bool| {
+            tried.iter().all(|one| if ended { matches!(one, Err(StoreError::Ended)) } else { one.is_ok() })
+        };
+        let session = begin_session(test, root, 1).await;
+        let key = test.create_api_key(NewKey::new(root, account, "bot", &[], now())).await.unwrap().credential_id;
+        let grant = test.create_oauth_grant(&consent, now()).await.unwrap().grant;
+        for (credential, email) in [(session, "1@example.com"), (key.0, "2@example.com"), (grant, "3@example.com")] {
+            let tried = tries(credential, email).await;
+            assert!(all(&tried, false), "{tried:?}");
+        }
+        test.end_session(root, session, now()).await.unwrap();
+        test.revoke_credential(account, key, now()).await.unwrap();
+        test.revoke_oauth_grant(root, None, grant, now()).await.unwrap();
+        let theirs = begin_session(test, ada, 2).await;
+        for credential in [session, key.0, grant, theirs, Uuid::now_v7()] {
+            let tried = tries(credential, "4@example.com").await;
+            assert!(all(&tried, true), "{tried:?}");
+        }
+        // With the user, everything ends.
+        let live = begin_session(test, root, 3).await;
+        let other = test.create_user("other@example.com", Role::Superadmin, now()).await.unwrap();
+        test.set_user_active(root, false, now()).await.unwrap();
+        let tried = tries(live, "5@example.com").await;
+        assert!(all(&tried, true), "{tried:?}");
+        let left = test.users_page(&UserFilter::default(), None, 100).await.unwrap();
+        assert_eq!(left.len(), 6, "{other}: three of the tries made a user each");
     }
 
     async fn nobody_has_an_email_that_no_text_can_hold(test: TestStore) {

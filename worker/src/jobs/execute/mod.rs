@@ -172,6 +172,7 @@ const fn may_pass(error: &StoreError) -> bool {
         | StoreError::Conflict { .. }
         | StoreError::Stale { .. }
         | StoreError::Inconsistent { .. }
+        | StoreError::Ended
         | StoreError::Url { .. }
         | StoreError::Database(_) => false,
     }

@@ -8,7 +8,7 @@ pub(super) const ACCESS: &[Variable] = &[
         "PUBLIC_URL",
         &[Api],
         "https://trade.example.com",
-        "origin under which browsers and bots reach the API, the issuer of its tokens; not set: http://localhost with the port",
+        "origin under which browsers and bots reach the API, the issuer of its tokens, https in production unless PLAIN_HTTP is allow; not set: http://localhost with the port",
     ),
     optional(
         "CORS_ORIGINS",
@@ -81,7 +81,7 @@ pub(super) const RATES: &[Variable] = &[
         "10",
         &[Api],
         "10",
-        "logins a minute, by client address and by account",
+        "logins a minute, by client address, and by account or by the browser that was let in to it before",
     ),
     plain(
         "RATE_LIMIT_REGISTRATION_PER_HOUR",
@@ -95,7 +95,7 @@ pub(super) const RATES: &[Variable] = &[
         "60",
         &[Api],
         "60",
-        "requests a minute to the OAuth token, revocation and introspection endpoints, by client address and by client",
+        "requests a minute to the OAuth token, revocation and introspection endpoints, by client address and by confidential client",
     ),
     plain(
         "RATE_LIMIT_CREDENTIAL_PER_MINUTE",

@@ -210,7 +210,7 @@ const SECRETS: &[Variable] = &[
         "SESSION_SECRET",
         ALL,
         "the output of: openssl rand -base64 32 | tr '+/' '-_'",
-        "for the CSRF tokens of sessions, at least 32 characters; required in production",
+        "for CSRF tokens and the cookies of known browsers, at least 32 characters; required in production",
     ),
 ];
 
