@@ -26,6 +26,18 @@ fn captured(pairs: &'static [(&'static str, &'static str)], act: impl FnOnce()) 
 }
 
 #[test]
+fn a_line_is_kept_also_where_a_thread_that_keeps_none_was_there_first() {
+    fn pass() {
+        tracing::warn!("passed");
+    }
+    let buffer = captured(&[], || {
+        std::thread::spawn(pass).join().unwrap();
+        pass();
+    });
+    assert_eq!(buffer.text().matches("passed").count(), 1, "{}", buffer.text());
+}
+
+#[test]
 fn a_json_line_has_the_fields_of_all_its_spans_at_the_top_level() {
     let buffer = captured(&[("LOG_FORMAT", "json")], || {
         let request = info_span!("request", request.id = "r-1", account.id = tracing::field::Empty);
