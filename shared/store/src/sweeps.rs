@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sea_orm::sea_query::{Expr, LockType, OnConflict};
+use sea_orm::sea_query::{Expr, LockBehavior, LockType, OnConflict};
 use sea_orm::{
     ActiveValue, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait, FromQueryResult,
     QueryFilter, QueryOrder, QuerySelect, Statement,
@@ -208,9 +208,11 @@ impl Store {
         part: SweepPart,
         lease: Duration,
     ) -> Result<Option<SweepClaim>, StoreError> {
+        // Whoever has the row is claiming the part, or was stopped while it did: waiting for it would take a connection from
+        // the orders, for each signal.
         let row = Entity::find()
             .filter(is_part(part))
-            .lock(LockType::NoKeyUpdate)
+            .lock_with_behavior(LockType::NoKeyUpdate, LockBehavior::SkipLocked)
             .one(tx)
             .await?;
         // After the lock: the time before it may be that before another worker's claim.

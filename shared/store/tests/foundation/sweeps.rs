@@ -160,3 +160,22 @@ store::testing::on_both! {
         assert_eq!(test.prune_sweeps(before).await.unwrap(), 0);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_part_that_somebody_is_claiming_is_left_to_them_without_a_wait() {
+    let test = TestStore::postgres().await;
+    test.open_sweep(7, 2, 1).await.unwrap();
+    let other = test.second().await;
+    test.transaction("stopped while it claims", async |tx| {
+        let locked = "SELECT slot FROM sweeps WHERE slot = 7 AND shard = 0 FOR NO KEY UPDATE";
+        tx.execute_unprepared(locked).await?;
+        // A wait would end by the lock's time-out, which is an error.
+        assert_eq!(other.claim_sweep("b", 7, 0, LONG).await?, None);
+        let next = other.claim_due_sweep("b", LONG).await?;
+        assert_eq!(next.map(|claim| claim.shard), Some(1));
+        Ok(())
+    })
+    .await
+    .unwrap();
+    assert!(other.claim_sweep("b", 7, 0, LONG).await.unwrap().is_some());
+}
