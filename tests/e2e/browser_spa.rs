@@ -27,6 +27,17 @@ async fn says(browser: &Browser, words: &str) {
     .await;
 }
 
+/// A browser in which somebody has pressed the button to register.
+async fn registers_at(origin: &str) -> Browser {
+    let browser = Browser::open().await;
+    browser.goto(origin).await;
+    says(&browser, "ready").await;
+    browser.fill("[name='email']", "anna@example.com").await;
+    browser.fill("[name='password']", PASSWORD).await;
+    browser.click("button[value='register']").await;
+    browser
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_printed_application_registers_trades_and_logs_in_and_out() {
     let page = printed_page();
@@ -40,12 +51,7 @@ async fn the_printed_application_registers_trades_and_logs_in_and_out() {
     assert!(page.contains(PRINTED));
     spa.show(&page.replace(PRINTED, &origin(&site)));
 
-    let browser = Browser::open().await;
-    browser.goto(&its_origin).await;
-    says(&browser, "ready").await;
-    browser.fill("[name='email']", "anna@example.com").await;
-    browser.fill("[name='password']", PASSWORD).await;
-    browser.click("button[value='register']").await;
+    let browser = registers_at(&its_origin).await;
     says(&browser, "Hello anna@example.com").await;
     browser.click("#logout").await;
     says(&browser, "done").await;
@@ -82,12 +88,7 @@ async fn an_application_on_another_site_gets_in_only_where_cookies_may_come_from
             .set("SESSION_SAMESITE", same_site);
         let site = plan.start().await;
         spa.show(&printed_page().replace(PRINTED, &origin(&site)));
-        let browser = Browser::open().await;
-        browser.goto(&its_origin).await;
-        says(&browser, "ready").await;
-        browser.fill("[name='email']", "anna@example.com").await;
-        browser.fill("[name='password']", PASSWORD).await;
-        browser.click("button[value='register']").await;
+        let browser = registers_at(&its_origin).await;
         if is_let_in {
             says(&browser, "Hello anna@example.com").await;
             browser.click("#buy").await;

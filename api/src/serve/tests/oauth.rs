@@ -12,6 +12,7 @@ use poem::http::{Method, StatusCode};
 use poem::{Endpoint as _, EndpointExt as _, Request, Response, Route};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
+use store::audit_log::{AuditFilter, AuditKind};
 use store::oauth::{NewClient, Registration};
 use store::testing::{TestStore, Trader};
 use store::{OAuthClient, Role, Store};
@@ -550,6 +551,10 @@ store::testing::on_both! {
         assert_eq!(revoke(&server.bot, next["refresh_token"].as_str().unwrap()).await.status, 200);
         assert!(!server.lets_in(&next).await);
         assert_eq!(revoke(&server.bot, "unknown").await.status, 200);
+        let of_kind = AuditFilter { kind: Some(AuditKind::OauthGrantRevoked), ..AuditFilter::default() };
+        let page = server.store.audit_page(&of_kind, None, 10).await.unwrap();
+        let [told] = page.events.try_into().unwrap();
+        assert_eq!(told.data, json!({"client_id": server.id()}), "the connection was given back once");
         assert_eq!(server.call_as(&server.bot, "/oauth/revoke", &[]).await.error(), (400, "invalid_request".into()));
     }
 

@@ -192,6 +192,17 @@ store::testing::on_both! {
         }
     }
 
+    async fn a_login_that_takes_the_place_of_a_session_puts_its_end_on_record(test: TestStore) {
+        let site = Site::over(test).await;
+        let mut anna = Browser::registered(&site, ANNA).await;
+        let me = anna.get("/auth/me").await.json();
+        assert_eq!(anna.enter("/auth/login", ANNA, PASSWORD).await.status, 200);
+        let mut root = site.superadmin().await;
+        let events = root.get("/admin/audit?kind=logged_out").await.json()["events"].clone();
+        let told: Vec<_> = events.as_array().unwrap().iter().map(|event| (&event["user_id"], &event["subject"])).collect();
+        assert_eq!(told, [(&me["id"], &me["session_id"])]);
+    }
+
     async fn csrf_from_another_origin_changes_nothing(test: TestStore) {
         let site = Site::over(test).await;
         let mut anna = Browser::registered(&site, ANNA).await;

@@ -1,5 +1,9 @@
-use super::*;
+use std::sync::mpsc::Sender;
+
 use secrecy::SecretString;
+use tokio::task::JoinHandle;
+
+use super::*;
 
 fn secret(text: &str) -> SecretString {
     SecretString::from(text)
@@ -133,24 +137,24 @@ fn a_hash_of_an_older_cost_still_verifies() {
     assert!(!verify(&secret("wrong"), Some(&old)));
 }
 
+/// Work that has begun, and is done when something is sent.
+async fn held(passwords: &Passwords) -> (Sender<()>, JoinHandle<Result<bool, PasswordError>>) {
+    let (release, held) = std::sync::mpsc::channel();
+    let (begun, has_begun) = tokio::sync::oneshot::channel();
+    let passwords = passwords.clone();
+    let work = move || {
+        let _ = begun.send(());
+        held.recv().is_ok()
+    };
+    let running = tokio::spawn(async move { passwords.run(work).await });
+    has_begun.await.unwrap();
+    (release, running)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_so_many_wait_and_the_next_is_told() {
     let passwords = Passwords::new(1);
-    let (release, held) = std::sync::mpsc::channel::<()>();
-    let (begun, has_begun) = tokio::sync::oneshot::channel::<()>();
-    let running = {
-        let passwords = passwords.clone();
-        tokio::spawn(async move {
-            passwords
-                .run(move || {
-                    let _ = begun.send(());
-                    held.recv().is_ok()
-                })
-                .await
-        })
-    };
-    // Else one of those that are to wait may be the first to run, and be done before all are there.
-    has_begun.await.unwrap();
+    let (release, running) = held(&passwords).await;
     let waiting: Vec<_> = (0..WAITING_FOR_EACH)
         .map(|_| {
             let passwords = passwords.clone();
@@ -176,20 +180,7 @@ async fn only_so_many_wait_and_the_next_is_told() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_hangs_up_keeps_the_place_until_the_thread_is_done() {
     let passwords = Passwords::new(1);
-    let (release, held) = std::sync::mpsc::channel::<()>();
-    let (begun, has_begun) = tokio::sync::oneshot::channel::<()>();
-    let task = {
-        let passwords = passwords.clone();
-        tokio::spawn(async move {
-            passwords
-                .run(move || {
-                    let _ = begun.send(());
-                    held.recv().is_ok()
-                })
-                .await
-        })
-    };
-    has_begun.await.unwrap();
+    let (release, task) = held(&passwords).await;
     task.abort();
     assert!(task.await.unwrap_err().is_cancelled());
     assert_eq!(passwords.running.available_permits(), 0);
